@@ -1,0 +1,114 @@
+/*
+ * keyd: the process that holds the pseudonymization keys, and the calls by which ingest asks it. keyd_start() forks; the
+ * child keeps a socketpair and one pre-opened key file, locks its memory, refuses core dumps and tracing, enters a
+ * seccomp filter and answers until the other end closes. Keys never cross the socketpair, but for spool segment keys.
+ *
+ * Sees:     raw identifiers (both sides); keys (the child only).
+ * Uses:     libsodium, libseccomp, schema/.
+ * Threads:  calls on one struct keyd are serialised by a mutex inside; any thread may call.
+ * Failure:  RESULT_UNAVAILABLE means the child is gone: the caller must exit (a process with open sockets never forks a
+ *           new keyd). Outputs are untouched on failure.
+ */
+#ifndef THRONG_EDGE_KEYD_H
+#define THRONG_EDGE_KEYD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "anonymizer/edge/pseudonym.h"
+#include "schema/failure.h"
+#include "schema/packet.h"
+
+#define KEYD_SPOOL_KEY_BYTES 32
+#define KEYD_GRACE_MS (3LL * 24 * 3600 * 1000) /* after a ratchet: sessions and sources also get their earlier name */
+
+struct keyd; /* the caller's end */
+
+struct keyd_options {
+    const char *key_file;   /* made (mode 0600) if absent and may_create; its directory must exist */
+    const char *passphrase; /* seals the file (crypto_pwhash); borrowed during keyd_start */
+    uint32_t shards;        /* 1 to SHARDS_MAX */
+    bool may_create;        /* make the file, and roots for apps not in it; a node that joined others does not */
+    bool sandbox;           /* seccomp; off only under sanitizers */
+};
+
+/* Open the key file, fork keyd and wait until it is ready. Call before any thread or socket exists. On success *out is
+ * owned by the caller until keyd_stop. RESULT_INVALID (wrong passphrase), RESULT_CORRUPT (no valid slot),
+ * RESULT_NOT_FOUND (no file and not may_create). */
+enum result keyd_start(const struct keyd_options *options, struct keyd **out, struct failure *why);
+
+/* Ask keyd to end, wait for it, free keyd. NULL is allowed. */
+void keyd_stop(struct keyd *keyd);
+
+/* The child's process id, and a descriptor that becomes readable when it has ended (both stay keyd's). */
+pid_t keyd_pid(const struct keyd *keyd);
+/* See keyd_pid. */
+int keyd_watch_fd(const struct keyd *keyd);
+
+/* Tell keyd of an app: makes its root if new and allowed (RESULT_DENIED if not), sets how its epochs run.
+ * Idempotent; needed once per app and process before keyd_map names it. */
+enum result keyd_declare(struct keyd *keyd, uint32_t app, uint32_t epoch_days, uint32_t link_epochs,
+    struct failure *why);
+
+/* One identifier to map. */
+struct keyd_id {
+    uint32_t app;
+    enum pseudonym_kind kind;
+    struct raw_id id;
+};
+
+/* Its names. */
+struct keyd_name {
+    enum result result; /* RESULT_OK, RESULT_INVALID (length), RESULT_NOT_FOUND (app not declared) */
+    bool grace;         /* within KEYD_GRACE_MS of the app's last ratchet */
+    uint8_t names;      /* users: 1 + passed epochs still linked; sessions, sources: 2 in grace, else 1; visitors: 1 */
+    uint16_t shard;     /* users and visitors: where their packets go; else 0 */
+    uint32_t epoch;
+    struct pseudonym name[NAMES_MAX]; /* [0] of this epoch */
+};
+
+/* Map ids[0..count-1] to out[0..count-1], all under one consistent set of keys; count <= 65536. now_ms (wall clock)
+ * picks the visitor's day. */
+enum result keyd_map(struct keyd *keyd, int64_t now_ms, const struct keyd_id *ids, size_t count,
+    struct keyd_name *out, struct failure *why);
+
+/* What a tick found. */
+struct keyd_tick {
+    bool clocks_disagree; /* wall clock, keyd's own monotonic time and Redis's TIME differ by over an hour: keys kept */
+    uint32_t ratcheted;   /* apps moved to a new epoch by this call */
+};
+
+/* Ratchet every app whose epoch has passed by the clock; call at least each minute. redis_ms: Redis's TIME, or -1 if it
+ * cannot be had (then nothing is ratcheted). */
+enum result keyd_tick(struct keyd *keyd, int64_t redis_ms, struct keyd_tick *out, struct failure *why);
+
+/* Move app to its next epoch now (an operator's order; the calendar goes on from there). RESULT_NOT_FOUND. */
+enum result keyd_ratchet(struct keyd *keyd, uint32_t app, struct failure *why);
+
+struct keyd_status {
+    uint32_t app;
+    uint32_t epoch;           /* ratchets since the root was made + the first epoch's calendar number */
+    uint32_t linked_epochs;   /* passed epochs whose key is still held */
+    int64_t ratcheted_at_ms;  /* 0: never */
+    int64_t next_ratchet_ms;  /* by the calendar */
+    uint8_t commitment[32];   /* BLAKE2b-256("throng key commitment 1" ‖ key): says which key without telling it */
+};
+
+/* Write the state of up to capacity apps to out and their number to *count. */
+enum result keyd_read_status(struct keyd *keyd, struct keyd_status *out, size_t capacity, size_t *count,
+    struct failure *why);
+
+/* The key of spool segment `segment` (counted from 0; later than any forgotten). keyd derives them by a chain of its
+ * own and keeps the chain at the first segment not forgotten. */
+enum result keyd_spool_key(struct keyd *keyd, uint64_t segment, uint8_t out[KEYD_SPOOL_KEY_BYTES],
+    struct failure *why);
+
+/* Destroy the keys of all segments <= segment, durably. */
+enum result keyd_spool_forget(struct keyd *keyd, uint64_t segment, struct failure *why);
+
+/* The first segment not forgotten. */
+enum result keyd_spool_first(struct keyd *keyd, uint64_t *segment, struct failure *why);
+
+#endif

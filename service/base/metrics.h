@@ -1,0 +1,40 @@
+/*
+ * Counters and gauges of one process: rows of metrics.def, kept in atomics, shown by the status socket.
+ *
+ * Sees:     nothing of a person: names and label values are constants.
+ * Uses:     libc.
+ * Threads:  any; relaxed atomics.
+ */
+#ifndef THRONG_BASE_METRICS_H
+#define THRONG_BASE_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum metric_id {
+#define METRIC(id, name, label, type, help) METRIC_##id,
+#include "service/base/metrics.def"
+#undef METRIC
+    METRIC_COUNT
+};
+
+/* Add count to counter id. */
+void metrics_add(enum metric_id id, uint64_t count);
+
+/* Set gauge id. */
+void metrics_set(enum metric_id id, int64_t value);
+
+/* The present value of id. */
+int64_t metrics_get(enum metric_id id);
+
+struct metric_info {
+    const char *name;  /* "throng_events_total" */
+    const char *label; /* "result=\"accepted\"", or "" */
+    const char *type;  /* "counter" or "gauge" */
+    const char *help;
+};
+
+/* What id is. A static row. */
+const struct metric_info *metrics_info(enum metric_id id);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * One POST of events: its JSON read, checked against the app's definition and kept as records, with the raw ids it names
+ * collected once each for keyd.
+ *
+ * Sees:     raw identifiers, while the request lasts; a struct request is wiped when freed.
+ * Uses:     jansson, schema/, service/catalogue.
+ * Threads:  a request belongs to one thread at a time.
+ * Failure:  RESULT_INVALID (400) with the field at fault when the body as a whole is unusable; a faulty event is listed
+ *           among the rejected and the rest goes on.
+ */
+#ifndef THRONG_INGEST_REQUEST_H
+#define THRONG_INGEST_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "anonymizer/edge/device.h"
+#include "anonymizer/edge/pseudonym.h"
+#include "schema/app.h"
+#include "schema/failure.h"
+#include "schema/packet.h"
+#include "service/catalogue/catalogue.h"
+
+#define REQUEST_NO_ID SIZE_MAX
+
+/* An accepted event: a packet event whose identifiers are still indexes into request.ids. */
+struct request_event {
+    size_t user;    /* index into ids: kind USER, or VISITOR */
+    size_t session; /* index into ids, or REQUEST_NO_ID */
+    struct packet_event record; /* all but the pseudonyms, with flags EVENT_ENGAGED, EVENT_VIEW, EVENT_GOAL, EVENT_SESSION */
+};
+
+struct request_id {
+    enum pseudonym_kind kind;
+    struct raw_id id; /* lies in request.text or request.visitor */
+};
+
+struct request_rejection {
+    size_t index; /* in "events" */
+    enum packet_reason reason;
+    char field[NAME_MAX_BYTES * 2]; /* declared or structural names only: "props.page"; an undeclared name is shown as sent
+                                     * only if it matches [a-z][a-z0-9_]{0,62}, else as "props" */
+};
+
+struct request {
+    const struct app *app; /* borrowed from the catalogue that the caller holds */
+    int64_t received_at_ms;
+    bool import;
+    bool has_source;
+    size_t source; /* index into ids */
+    struct request_id *ids;
+    size_t id_count;
+    struct request_event *events;
+    size_t event_count;
+    struct request_rejection *rejected;
+    size_t rejected_count;
+    uint32_t reasons[PACKET_REASONS]; /* how many events went which way */
+    uint32_t dropped;
+    void *document;    /* json_t: owns the strings that ids point to */
+    char visitor[512]; /* canonical address and User-Agent, for a day visitor */
+};
+
+/* What the HTTP layer knows. Strings are borrowed for the call. */
+struct request_context {
+    const struct catalogue *catalogue;
+    const char *bearer;     /* text of Authorization: Bearer, or NULL */
+    const char *origin;     /* or NULL */
+    const char *user_agent; /* or NULL */
+    const char *address;    /* client address as text */
+    bool gpc, dnt;
+    bool bot;               /* the filter is on and the User-Agent is an automaton's */
+    const struct app *admin_app; /* set on the admin socket: no key needed */
+    bool import;            /* admin socket only: ?mode=import */
+    int64_t received_at_ms;
+};
+
+/* Read body[0..length-1]. On RESULT_OK *out is to be freed with request_free. RESULT_INVALID: 400. RESULT_NOT_FOUND: 401
+ * (unknown or missing key). RESULT_DENIED: 403 (origin, or a write key for an app whose preset takes only ingest keys).
+ * RESULT_FULL: 413 (more than REQUEST_EVENTS_MAX events). Import into sealed days: RESULT_DENIED with the field "ts". */
+enum result request_parse(const struct request_context *context, const char *body, size_t length, struct request *out,
+    struct failure *why);
+
+/* Wipe and free what request owns. */
+void request_free(struct request *request);
+
+/* The 202 body for request: {"accepted":…,"rejected":[…],"dropped":…}, NUL-terminated, owned by the caller (free). */
+char *request_answer(const struct request *request);
+
+/* RFC 9457 problem document: type "urn:throng:problem:TYPE", status, title, detail and field from why.
+ * Owned by the caller. */
+char *request_problem(unsigned status, const char *type, const struct failure *why);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * Redis Streams, one per shard (`throng:{SHARD}`), and the catalogue beside them (`throng:catalogue`).
+ *
+ * Sees:     packets, never raw ids or keys.
+ * Uses:     hiredis, service/base.
+ * Threads:  one struct stream belongs to one thread; use several.
+ * Failure:  RESULT_UNAVAILABLE when Redis is away or refuses for a passing reason (LOADING, MISCONF, OOM, READONLY,
+ *           a time-out): the connection is closed and the next call connects anew. RESULT_DENIED for NOAUTH, NOPERM.
+ */
+#ifndef THRONG_STREAM_STREAM_H
+#define THRONG_STREAM_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "schema/failure.h"
+#include "service/base/config.h"
+
+#define STREAM_ID_BYTES 48 /* "1767225600000-0" with its NUL */
+
+struct stream;
+
+/* Make a handle; connects at its first use. config is borrowed for the handle's life. */
+struct stream *stream_new(const struct config *config);
+/* Close and free; NULL is allowed. */
+void stream_free(struct stream *stream);
+
+/* Connect if not connected, and PING. */
+enum result stream_connect(struct stream *stream, struct failure *why);
+
+/* Redis's TIME in ms. */
+enum result stream_time_ms(struct stream *stream, int64_t *ms, struct failure *why);
+
+/* One packet to append. */
+struct stream_append {
+    uint16_t shard;
+    const uint8_t *bytes;
+    size_t length;
+    bool done; /* out: Redis has it */
+};
+
+/* Append entries[0..count-1] in one pipeline and wait for all replies, at most the configured time. Sets each done.
+ * RESULT_OK only if all are done. Entries not done may nevertheless be in the stream: send them again with the same n. */
+enum result stream_add(struct stream *stream, struct stream_append *entries, size_t count, struct failure *why);
+
+/* One entry read. Borrows from the stream until its next read. */
+struct stream_entry {
+    uint16_t shard;
+    const char *id;
+    const uint8_t *bytes; /* NULL if the entry is not of our form: no single field "p" */
+    size_t length;
+};
+
+/* Where to go on in one shard. */
+struct stream_position {
+    uint16_t shard;
+    char after[STREAM_ID_BYTES]; /* "0" for the start */
+};
+
+/* Read up to per_shard entries of each position, waiting up to block_ms for the first. Writes a borrowed array to
+ * *entries and its length to *count, in order within a shard; 0 if none came. */
+enum result stream_read(struct stream *stream, const struct stream_position *positions, size_t position_count,
+    size_t per_shard, int64_t block_ms, const struct stream_entry **entries, size_t *count, struct failure *why);
+
+/* Whether the entry id is in shard's stream. */
+enum result stream_has(struct stream *stream, uint16_t shard, const char *id, bool *has, struct failure *why);
+
+/* Drop what lies before id; id's own entry stays. */
+enum result stream_trim(struct stream *stream, uint16_t shard, const char *id, struct failure *why);
+
+/* Entries after id in shard's stream, roughly (XLEN less what is known to be applied). */
+enum result stream_length(struct stream *stream, uint16_t shard, uint64_t *length, struct failure *why);
+
+/* Set an entry aside in `throng:dead`, with its shard, id and a reason (a literal). Capped at 10,000 entries. */
+enum result stream_set_aside(struct stream *stream, const struct stream_entry *entry, const char *reason,
+    struct failure *why);
+
+/* Publish the catalogue document with its version, atomically. */
+enum result stream_publish_catalogue(struct stream *stream, uint64_t version, const char *json, size_t length,
+    struct failure *why);
+
+/* Its version; RESULT_NOT_FOUND if there is none. */
+enum result stream_catalogue_version(struct stream *stream, uint64_t *version, struct failure *why);
+
+/* The document: a NUL-terminated string owned by the caller, its length without the NUL. RESULT_NOT_FOUND. */
+enum result stream_catalogue(struct stream *stream, char **json, size_t *length, struct failure *why);
+
+/* Whether Redis's own appendfsync/appendonly settings give `durability` ("process": appendonly yes; "strict":
+ * appendfsync always). RESULT_INVALID with what to change if not. */
+enum result stream_check_durability(struct stream *stream, const char *durability, struct failure *why);
+
+#endif
