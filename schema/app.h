@@ -23,15 +23,23 @@ struct app_prop {
     bool required;
     char **values; /* enum: `count` values, their index is what a packet carries */
     size_t count;
+    uint16_t *by_value; /* enum: indexes of values in strcmp order; definition_find_value uses it */
     double min, max, step; /* number: carried as round((x - min) / step), min <= x <= max */
+};
+
+/* A goal, as the event that reaches it knows it. */
+struct app_goal {
+    char name[NAME_MAX_BYTES + 1];
+    int prop;      /* index of the property that narrows it; < 0: every such event reaches it */
+    int64_t value; /* packet value which that property must have */
 };
 
 struct app_event {
     char name[NAME_MAX_BYTES + 1];
     bool view; /* a page or screen view */
-    bool goal; /* some goal of the app counts it; goal_prop/goal_value narrow it (goal_prop < 0: always) */
-    int goal_prop;
-    int64_t goal_value; /* packet value of that property */
+    bool goal; /* some goal of the app may be reached by it: goal_count > 0 */
+    struct app_goal *goals;
+    size_t goal_count;
     struct app_prop *props;
     size_t prop_count;
 };
@@ -56,11 +64,14 @@ struct app {
     int64_t lateness_ms;
     bool respect_gpc, respect_dnt;
     bool anonymous_visitors; /* take events without a user id, as day visitors */
+    bool consent_required;   /* take only requests that say the person consented */
     enum app_mode mode;
     struct app_event *events;
     size_t event_count;
-    char **routes; /* route patterns "/story/:id", in matching order */
+    uint16_t *by_name; /* indexes of events in strcmp order of their names; definition_find_event uses it */
+    char **routes;     /* route patterns "/story/:id"; their index is what a packet carries */
     size_t route_count;
+    uint16_t *by_specificity; /* indexes of routes in matching order: a literal segment goes before a parameter */
     uint32_t retention_days, retention_weeks, retention_months; /* largest N per interval */
     enum app_preset preset;
     bool allow_unprotected;

@@ -7,7 +7,8 @@
  * Uses:     libsodium, libseccomp, schema/.
  * Threads:  calls on one struct keyd are serialised by a mutex inside; any thread may call.
  * Failure:  RESULT_UNAVAILABLE means the child is gone: the caller must exit (a process with open sockets never forks a
- *           new keyd). Outputs are untouched on failure.
+ *           new keyd). RESULT_FAILED from a call that changes keys means that the key file could not be written: nothing
+ *           was told of the new keys, and keyd has ended. Outputs are untouched on failure.
  */
 #ifndef THRONG_EDGE_KEYD_H
 #define THRONG_EDGE_KEYD_H
@@ -22,21 +23,26 @@
 #include "schema/packet.h"
 
 #define KEYD_SPOOL_KEY_BYTES 32
+#define KEYD_IDS_MAX 65536u     /* identifiers of one keyd_map */
 #define KEYD_GRACE_MS (3LL * 24 * 3600 * 1000) /* after a ratchet: sessions and sources also get their earlier name */
 
 struct keyd; /* the caller's end */
 
 struct keyd_options {
-    const char *key_file;   /* made (mode 0600) if absent and may_create; its directory must exist */
+    const char *key_file;   /* made (mode 0600) if absent and may_create; its directory must exist. One process at a
+                             * time: keyd locks it */
     const char *passphrase; /* seals the file (crypto_pwhash); borrowed during keyd_start */
     uint32_t shards;        /* 1 to SHARDS_MAX */
     bool may_create;        /* make the file, and roots for apps not in it; a node that joined others does not */
     bool sandbox;           /* seccomp; off only under sanitizers */
 };
 
-/* Open the key file, fork keyd and wait until it is ready. Call before any thread or socket exists. On success *out is
- * owned by the caller until keyd_stop. RESULT_INVALID (wrong passphrase), RESULT_CORRUPT (no valid slot),
- * RESULT_NOT_FOUND (no file and not may_create). */
+/* Open the key file, fork keyd and wait until it is ready. Call before any thread or socket exists, from the thread that
+ * lives as long as the process (keyd is killed when it ends). On success *out is owned by the caller until keyd_stop.
+ * RESULT_INVALID (wrong passphrase; a file that others may read), RESULT_CORRUPT (no valid slot), RESULT_NOT_FOUND (no
+ * file and not may_create), RESULT_UNAVAILABLE (another process holds the file). keyd ignores SIGINT, SIGTERM and SIGHUP,
+ * so that a signal to the whole group lets the caller drain first. THRONG_TEST_CLOCK_OFFSET_MS in the environment shifts
+ * keyd's wall clock. */
 enum result keyd_start(const struct keyd_options *options, struct keyd **out, struct failure *why);
 
 /* Ask keyd to end, wait for it, free keyd. NULL is allowed. */
@@ -47,8 +53,10 @@ pid_t keyd_pid(const struct keyd *keyd);
 /* See keyd_pid. */
 int keyd_watch_fd(const struct keyd *keyd);
 
-/* Tell keyd of an app: makes its root if new and allowed (RESULT_DENIED if not), sets how its epochs run.
- * Idempotent; needed once per app and process before keyd_map names it. */
+/* Tell keyd of an app: makes its root if new and allowed (RESULT_DENIED if not), sets how its epochs run: epoch_days 92
+ * (calendar quarters) or 7 to 366, link_epochs 1 to LINK_EPOCHS_MAX (else RESULT_INVALID). RESULT_FULL beyond 256 apps.
+ * Idempotent; needed once per app and process before keyd_map names it. A changed epoch_days holds from the next
+ * keyd_tick that finds the clocks to agree; a smaller link_epochs destroys the keys beyond it at once. */
 enum result keyd_declare(struct keyd *keyd, uint32_t app, uint32_t epoch_days, uint32_t link_epochs,
     struct failure *why);
 
@@ -61,7 +69,7 @@ struct keyd_id {
 
 /* Its names. */
 struct keyd_name {
-    enum result result; /* RESULT_OK, RESULT_INVALID (length), RESULT_NOT_FOUND (app not declared) */
+    enum result result; /* RESULT_OK, RESULT_INVALID (length; names is 0), RESULT_NOT_FOUND (app not declared) */
     bool grace;         /* within KEYD_GRACE_MS of the app's last ratchet */
     uint8_t names;      /* users: 1 + passed epochs still linked; sessions, sources: 2 in grace, else 1; visitors: 1 */
     uint16_t shard;     /* users and visitors: where their packets go; else 0 */
@@ -69,8 +77,10 @@ struct keyd_name {
     struct pseudonym name[NAMES_MAX]; /* [0] of this epoch */
 };
 
-/* Map ids[0..count-1] to out[0..count-1], all under one consistent set of keys; count <= 65536. now_ms (wall clock)
- * picks the visitor's day. */
+/* Map ids[0..count-1] to out[0..count-1], all under one consistent set of keys; RESULT_INVALID if count > KEYD_IDS_MAX or
+ * a kind is none of pseudonym.h. now_ms (wall clock) tells grace and picks the visitor's day (UTC): a day earlier than one
+ * seen before is taken as that one, and more than 26 hours after what keyd expects from the time it started at as that
+ * limit, so that a jump of the clock cannot burn the keys of days to come. */
 enum result keyd_map(struct keyd *keyd, int64_t now_ms, const struct keyd_id *ids, size_t count,
     struct keyd_name *out, struct failure *why);
 
@@ -87,6 +97,15 @@ enum result keyd_tick(struct keyd *keyd, int64_t redis_ms, struct keyd_tick *out
 /* Move app to its next epoch now (an operator's order; the calendar goes on from there). RESULT_NOT_FOUND. */
 enum result keyd_ratchet(struct keyd *keyd, uint32_t app, struct failure *why);
 
+/* As keyd_ratchet, with fresh randomness mixed in: whoever held the earlier key cannot follow. Other nodes cannot either,
+ * until they are given this key file. RESULT_NOT_FOUND. */
+enum result keyd_rotate(struct keyd *keyd, uint32_t app, struct failure *why);
+
+/* Destroy every key of app, durably: its names can never be computed again. The app is undeclared then; declaring it anew
+ * makes a new root. RESULT_NOT_FOUND. */
+enum result keyd_destroy(struct keyd *keyd, uint32_t app, struct failure *why);
+
+/* What keyd_read_status tells of an app. */
 struct keyd_status {
     uint32_t app;
     uint32_t epoch;           /* ratchets since the root was made + the first epoch's calendar number */
@@ -96,16 +115,18 @@ struct keyd_status {
     uint8_t commitment[32];   /* BLAKE2b-256("throng key commitment 1" ‖ key): says which key without telling it */
 };
 
-/* Write the state of up to capacity apps to out and their number to *count. */
+/* Write the state of up to capacity apps (declared or only in the file) to out and their number to *count. */
 enum result keyd_read_status(struct keyd *keyd, struct keyd_status *out, size_t capacity, size_t *count,
     struct failure *why);
 
 /* The key of spool segment `segment` (counted from 0; later than any forgotten). keyd derives them by a chain of its
- * own and keeps the chain at the first segment not forgotten. */
+ * own and keeps the chain at the first segment not forgotten. RESULT_NOT_FOUND if it is forgotten, RESULT_INVALID if it is
+ * 2^20 or more segments ahead of that one. A node that was given another's key file has the same chain: nonces under
+ * these keys must be random. */
 enum result keyd_spool_key(struct keyd *keyd, uint64_t segment, uint8_t out[KEYD_SPOOL_KEY_BYTES],
     struct failure *why);
 
-/* Destroy the keys of all segments <= segment, durably. */
+/* Destroy the keys of all segments <= segment, durably. RESULT_INVALID as above. */
 enum result keyd_spool_forget(struct keyd *keyd, uint64_t segment, struct failure *why);
 
 /* The first segment not forgotten. */

@@ -2,7 +2,7 @@
 SET ROLE throng_owner;
 
 CREATE TABLE config.installation (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    "only" boolean PRIMARY KEY DEFAULT true CHECK ("only"),
     shards int NOT NULL CHECK (shards BETWEEN 1 AND 256),
     catalogue_version bigint NOT NULL DEFAULT 1
 );
@@ -90,6 +90,10 @@ CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON config.definition
 CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON config.write_key
     FOR EACH STATEMENT EXECUTE FUNCTION config.touch();
 CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON config.api_key
+    FOR EACH STATEMENT EXECUTE FUNCTION config.touch();
+CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON config.seal_request
+    FOR EACH STATEMENT EXECUTE FUNCTION config.touch();
+CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON config.node_retired
     FOR EACH STATEMENT EXECUTE FUNCTION config.touch();
 
 GRANT USAGE ON SCHEMA config TO throng_state, throng_release, throng_read;

@@ -42,7 +42,8 @@ CREATE TABLE release.value (
     PRIMARY KEY (app, metric, interval, period, n)
 );
 
-GRANT USAGE ON SCHEMA release TO throng_release, throng_read;
+GRANT USAGE ON SCHEMA release TO throng_release, throng_read, throng_state;
+GRANT SELECT ON release.progress TO throng_state; -- closed sums go once they are released
 GRANT SELECT, INSERT, UPDATE ON release.progress TO throng_release;
 GRANT SELECT, INSERT ON release.release, release.value TO throng_release;
 GRANT SELECT ON ALL TABLES IN SCHEMA release TO throng_read;

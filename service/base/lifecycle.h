@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 /* Install the signal handling. private_memory: also refuse core dumps and tracing by others (PR_SET_DUMPABLE 0). Ends
- * with the parent if the environment has THRONG_DIE_WITH_PARENT=1. */
+ * with the parent (the thread of it that forked us) if the environment has THRONG_DIE_WITH_PARENT=1, or = the parent's
+ * pid, which also notices a parent that died before this call. Exits with 1 if the process has no descriptor left. */
 void lifecycle_begin(bool private_memory);
 
 /* Whether an end was asked for. */

@@ -13,6 +13,7 @@
 #ifndef THRONG_BASE_LOG_H
 #define THRONG_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "schema/failure.h"
@@ -41,12 +42,19 @@ struct log_field {
 #define LOG_FAILURE(result, why) \
     LOG_NAME("result", failure_name(result)), LOG_NAME("field", (why)->field), LOG_NAME("why", (why)->text)
 
+/* The level called "debug", "info", "warn" or "error" to *level; false (and *level untouched) for any other name. */
+bool log_level_named(const char *name, enum log_level *level);
+
 /* Set the daemon's name (borrowed for ever) and the least level written (default LOG_LEVEL_INFO). */
 void log_init(const char *daemon, enum log_level least);
 
-/* Write one event: name is a dotted literal, then any number of fields. */
-#define log_event(level, name, ...) \
-    log_write((level), "" name, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {.key = NULL}})
+#define LOG_HEAD(name, ...) "" name
+#define LOG_TAIL(name, ...) __VA_ARGS__
+#define LOG_END ((struct log_field){.key = 0})
+
+/* Write one event, log_event(level, name, fields …): name is a dotted literal, then come any number of fields. */
+#define log_event(level, ...) \
+    log_write((level), LOG_HEAD(__VA_ARGS__, LOG_END), (const struct log_field[]){LOG_TAIL(__VA_ARGS__, LOG_END)})
 
 /* The function behind log_event; fields end with a NULL key. */
 void log_write(enum log_level level, const char *name, const struct log_field *fields);

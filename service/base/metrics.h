@@ -8,6 +8,7 @@
 #ifndef THRONG_BASE_METRICS_H
 #define THRONG_BASE_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,9 @@ void metrics_set(enum metric_id id, int64_t value);
 
 /* The present value of id. */
 int64_t metrics_get(enum metric_id id);
+
+/* Whether id was ever added to or set. */
+bool metrics_touched(enum metric_id id);
 
 struct metric_info {
     const char *name;  /* "throng_events_total" */

@@ -17,12 +17,16 @@ struct command_context {
     struct config config; /* loaded from --config, $THRONG_CONFIG, DATA/throng.conf or /etc/throng/throng.conf */
     bool json;            /* --json was given, anywhere on the line */
     bool terminal;        /* standard error is a terminal: progress bars */
+    const char *data;     /* --data or $THRONG_DATA; NULL: not given */
 };
 
 /* argv[0] is the subcommand's name. Each returns the exit status. */
 #define COMMAND(name, synopsis, summary, help) int name##_command(struct command_context *context, int argc, char **argv);
 #include "service/cli/commands.def"
 #undef COMMAND
+
+/* The program: find the subcommand of argv, load its configuration, run it. Returns the exit status. */
+int command_run(int argc, char **argv);
 
 /* Print "throng NAME: FIELD: TEXT" (or without field) from why to standard error and return 1. */
 int command_fail(const char *name, const struct failure *why);

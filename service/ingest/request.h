@@ -33,7 +33,7 @@ struct request_event {
 
 struct request_id {
     enum pseudonym_kind kind;
-    struct raw_id id; /* lies in request.text or request.visitor */
+    struct raw_id id; /* lies in request.document or request.visitor */
 };
 
 struct request_rejection {
@@ -43,6 +43,7 @@ struct request_rejection {
                                      * only if it matches [a-z][a-z0-9_]{0,62}, else as "props" */
 };
 
+/* Not to be copied or moved while it holds anything: ids may point into it. */
 struct request {
     const struct app *app; /* borrowed from the catalogue that the caller holds */
     int64_t received_at_ms;
@@ -75,9 +76,19 @@ struct request_context {
     int64_t received_at_ms;
 };
 
-/* Read body[0..length-1]. On RESULT_OK *out is to be freed with request_free. RESULT_INVALID: 400. RESULT_NOT_FOUND: 401
+/* Make jansson zero all memory that it gives back, so that no copy of a raw id survives in its buffers. Call once, before
+ * threads, in every program that parses requests; what jansson hands out can still be freed with free(). */
+void request_wipe_parser(void);
+
+/* Read body[0..length-1]:
+ *   {"key","app","sent_at","source","consent","events":[{"name","ts","user","session","seq","engaged_ms","props"}]}
+ * key: absent if it came as a bearer token. app: the app's name, wanted if the key covers any app. consent: true says that
+ * the person consented; without it a write or ingest key's events for an app that requires consent are dropped, with
+ * false those for every app. A missing user is a day visitor if the app takes them and the key is a write key.
+ * On RESULT_OK *out is to be freed with request_free; else it is empty. RESULT_INVALID: 400. RESULT_NOT_FOUND: 401
  * (unknown or missing key). RESULT_DENIED: 403 (origin, or a write key for an app whose preset takes only ingest keys).
- * RESULT_FULL: 413 (more than REQUEST_EVENTS_MAX events). Import into sealed days: RESULT_DENIED with the field "ts". */
+ * RESULT_FULL: 413 (more than REQUEST_EVENTS_MAX events). Import into sealed days: RESULT_DENIED with the field "ts".
+ * RESULT_UNAVAILABLE: 503 (no memory). */
 enum result request_parse(const struct request_context *context, const char *body, size_t length, struct request *out,
     struct failure *why);
 

@@ -2,10 +2,12 @@
  * Redis Streams, one per shard (`throng:{SHARD}`), and the catalogue beside them (`throng:catalogue`).
  *
  * Sees:     packets, never raw ids or keys.
- * Uses:     hiredis, service/base.
+ * Uses:     hiredis, service/base; SIGPIPE must be ignored (lifecycle_begin does).
  * Threads:  one struct stream belongs to one thread; use several.
  * Failure:  RESULT_UNAVAILABLE when Redis is away or refuses for a passing reason (LOADING, MISCONF, OOM, READONLY,
- *           a time-out): the connection is closed and the next call connects anew. RESULT_DENIED for NOAUTH, NOPERM.
+ *           a time-out): the connection is closed and the next call connects anew, once; the caller paces. No call
+ *           takes longer than redis.timeout_ms (and block_ms) but for looking up a host's name. RESULT_DENIED for
+ *           NOAUTH, WRONGPASS, NOPERM. RESULT_FAILED for any other refusal. Outputs are untouched on failure.
  */
 #ifndef THRONG_STREAM_STREAM_H
 #define THRONG_STREAM_STREAM_H
@@ -58,7 +60,7 @@ struct stream_position {
     char after[STREAM_ID_BYTES]; /* "0" for the start */
 };
 
-/* Read up to per_shard entries of each position, waiting up to block_ms for the first. Writes a borrowed array to
+/* Read up to per_shard entries of each position, waiting up to block_ms (0: not at all) for the first. Writes a borrowed array to
  * *entries and its length to *count, in order within a shard; 0 if none came. */
 enum result stream_read(struct stream *stream, const struct stream_position *positions, size_t position_count,
     size_t per_shard, int64_t block_ms, const struct stream_entry **entries, size_t *count, struct failure *why);
@@ -69,7 +71,7 @@ enum result stream_has(struct stream *stream, uint16_t shard, const char *id, bo
 /* Drop what lies before id; id's own entry stays. */
 enum result stream_trim(struct stream *stream, uint16_t shard, const char *id, struct failure *why);
 
-/* Entries after id in shard's stream, roughly (XLEN less what is known to be applied). */
+/* Entries in shard's stream, those trimmed left out (XLEN). */
 enum result stream_length(struct stream *stream, uint16_t shard, uint64_t *length, struct failure *why);
 
 /* Set an entry aside in `throng:dead`, with its shard, id and a reason (a literal). Capped at 10,000 entries. */
@@ -87,7 +89,8 @@ enum result stream_catalogue_version(struct stream *stream, uint64_t *version, s
 enum result stream_catalogue(struct stream *stream, char **json, size_t *length, struct failure *why);
 
 /* Whether Redis's own appendfsync/appendonly settings give `durability` ("process": appendonly yes; "strict":
- * appendfsync always). RESULT_INVALID with what to change if not. */
+ * appendfsync always, also during rewrites), and that no eviction of keys is on. RESULT_INVALID with what to change if
+ * not. */
 enum result stream_check_durability(struct stream *stream, const char *durability, struct failure *why);
 
 #endif

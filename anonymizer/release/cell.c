@@ -1,0 +1,75 @@
+#include "anonymizer/release/cell.h"
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A half width relative to the value, in integers. */
+static enum cell_reliability reliability_of(int64_t half, int64_t value)
+{
+    if (half <= value / 20)
+        return CELL_HIGH;
+    return half <= value / 5 ? CELL_MEDIUM : CELL_LOW;
+}
+
+static struct released rounded(int64_t value, int64_t step)
+{
+    if (step == 1)
+        return (struct released){.value = value, .low = value, .high = value, .reliability = CELL_EXACT};
+    int64_t nearest = (value + step / 2) / step * step;
+    int64_t low = nearest - step / 2;
+    return (struct released){
+        .value = nearest,
+        .low = low < 0 ? 0 : low,
+        .high = low + step - 1,
+        .reliability = reliability_of(step / 2, nearest),
+    };
+}
+
+struct released cell_suppressed(void)
+{
+    return (struct released){.suppressed = true, .reliability = CELL_SUPPRESSED};
+}
+
+enum result cell_release(const struct policy *policy, const struct noise_source *source, enum family_number number,
+    const struct cell *cell, struct released *out, struct failure *why)
+{
+    const struct family_number_row *row = family_number(number);
+    /* A second's rounding is 5000 ms, but what is not rounded stays to the millisecond. */
+    int64_t step = policy->rounding == 1 ? 1 : policy->rounding * row->unit;
+    if (cell->value < 0 || cell->people < 0 || cell->value > INT64_MAX - step) {
+        failure_set(why, row->metric, "a cell is negative or out of range");
+        return RESULT_INVALID;
+    }
+    int64_t value = 0;
+    enum result result = noise_apply(policy, source, cell->value, &value, why);
+    if (result != RESULT_OK)
+        return result;
+    int64_t people = row->rule == RULE_AMOUNT ? cell->people : least(cell->people, cell->value);
+    if (policy->protection != PROTECTION_NONE && people < policy->k)
+        *out = cell_suppressed();
+    else
+        *out = rounded(value, step);
+    return RESULT_OK;
+}
+
+void cell_complement(const struct policy *policy, struct released *one, struct released *other)
+{
+    if (!policy->complementary || one->suppressed == other->suppressed)
+        return;
+    *one = cell_suppressed();
+    *other = cell_suppressed();
+}
+
+const char *cell_reliability_name(enum cell_reliability reliability)
+{
+    static const char *const names[] = {
+        [CELL_EXACT] = "exact",
+        [CELL_HIGH] = "high",
+        [CELL_MEDIUM] = "medium",
+        [CELL_LOW] = "low",
+        [CELL_SUPPRESSED] = "suppressed",
+    };
+    return names[reliability];
+}

@@ -1,0 +1,54 @@
+/*
+ * Cells: an exact bounded value becomes what may be shown of it. Noise step, threshold on the cell's distinct people, then
+ * rounding. Under threshold-only an empty cell, one that is too small and one that nobody could be in look the same.
+ *
+ * Sees:     exact sums, of which the released form is made; nothing that names a person.
+ * Uses:     noise.h, policy.h; integers only.
+ * Threads:  any.
+ * Failure:  RESULT_INVALID (a negative value or number of people, a value out of range), or as noise_apply.
+ */
+#ifndef THRONG_RELEASE_CELL_H
+#define THRONG_RELEASE_CELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "anonymizer/release/noise.h"
+#include "anonymizer/release/policy.h"
+
+/* An exact cell, each person's part already clamped; people: distinct people in it, or fewer. */
+struct cell {
+    int64_t value;
+    int64_t people;
+};
+
+enum cell_reliability {
+    CELL_EXACT,
+    CELL_HIGH,   /* the interval is within 5 % of the value */
+    CELL_MEDIUM, /* within 20 % */
+    CELL_LOW,
+    CELL_SUPPRESSED
+};
+
+/* What leaves. If suppressed, the numbers are 0 and mean nothing; else low <= the exact value <= high. */
+struct released {
+    bool suppressed;
+    int64_t value, low, high;
+    enum cell_reliability reliability;
+};
+
+/* Release cell of number under policy to *out. source as in noise_apply. */
+enum result cell_release(const struct policy *policy, const struct noise_source *source, enum family_number number,
+    const struct cell *cell, struct released *out, struct failure *why);
+
+/* What a suppressed cell looks like. */
+struct released cell_suppressed(void);
+
+/* Complementary suppression of two cells whose sum is released too: where policy asks for it and one of them is
+ * suppressed, so is the other. */
+void cell_complement(const struct policy *policy, struct released *one, struct released *other);
+
+/* "exact", "high", … as in release.value. */
+const char *cell_reliability_name(enum cell_reliability reliability);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Policy: what an app's preset lets leave, and how.
+ *
+ *   exact            every number as it is; no clamp, no threshold; needs allow_unprotected; "protection: none"
+ *   threshold-only   cells of at least k >= 11 people, rounded to 5; no rolling windows, no breakdowns; where one of new
+ *                    and returning users is suppressed, the other is too; needs allow_unprotected; no protection against
+ *                    anyone who can submit events
+ *   strict, standard, small   differentially private: nothing leaves without the noise and the ledger that they promise
+ *
+ * Sees:     nothing of a person.
+ * Uses:     family.h, schema/.
+ * Threads:  pure functions.
+ * Failure:  RESULT_DENIED with what to do.
+ */
+#ifndef THRONG_RELEASE_POLICY_H
+#define THRONG_RELEASE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "anonymizer/release/family.h"
+#include "schema/app.h"
+#include "schema/failure.h"
+
+#define POLICY_K_MIN 11      /* the least threshold of threshold-only */
+#define POLICY_ROUNDING 5    /* what its numbers are rounded to, in their unit */
+
+enum policy_protection { PROTECTION_NONE, PROTECTION_THRESHOLD };
+
+struct policy {
+    enum app_preset preset;
+    enum policy_protection protection;
+    int32_t k;             /* distinct people that a shown cell needs; 1: none is suppressed, empty ones neither */
+    int64_t rounding;      /* 1: none */
+    bool rolling;          /* rolling windows may leave */
+    bool breakdowns;       /* breakdowns by a dimension may leave */
+    bool complementary;    /* suppress what would give a suppressed cell away */
+};
+
+/* The policy of a preset with an app's k and its consent to unprotected releases. RESULT_DENIED for the differentially
+ * private presets, whose mechanism this build does not have, and for unprotected ones without allow_unprotected; *out is
+ * untouched then. */
+enum result policy_make(enum app_preset preset, bool allow_unprotected, uint32_t k, struct policy *out, struct failure *why);
+
+/* Whether number may leave in interval. */
+bool policy_allows(const struct policy *policy, enum family_number number, enum family_interval interval);
+
+/* Names as in release.release: "exact", "threshold-only", …; "none", "threshold". */
+const char *policy_preset_name(enum app_preset preset);
+/* See policy_preset_name. */
+const char *policy_protection_name(enum policy_protection protection);
+
+/* What is done to a number before it leaves, for release.release.mechanism: "none" or "round_to_5". */
+const char *policy_mechanism(const struct policy *policy);
+
+#endif

@@ -1,0 +1,69 @@
+#include "service/cli/act.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "service/base/clock.h"
+
+enum result act_begin(struct db *db, const char *act, const char *tenant, struct act *out, struct failure *why)
+{
+    return act_begin_outcome(db, act, tenant, LEAF_OK, NULL, out, why);
+}
+
+enum result act_begin_outcome(struct db *db, const char *act, const char *tenant, enum leaf_out out, const uint8_t *ref,
+    struct act *to, struct failure *why)
+{
+    PGresult *rows = NULL;
+    *to = (struct act){0};
+    enum result result = db_run(db, "act_role", "SELECT current_user::text", NULL, &rows, why);
+    if (result != RESULT_OK)
+        return result;
+    snprintf(to->role, sizeof to->role, "%s", db_get_text(rows, 0, 0));
+    PQclear(rows);
+    to->head = (struct leaf_head){.at_ms = clock_now_ms(),
+        .act = act,
+        .actor_type = "operator",
+        .actor_id = to->role,
+        .tenant = tenant,
+        .out = out,
+        .ref = ref};
+    randombytes_buf(to->head.id, sizeof to->head.id);
+    randombytes_buf(to->head.nonce, sizeof to->head.nonce);
+    to->leaf = leaf_begin(&to->head);
+    return to->leaf == NULL ? RESULT_FAILED : RESULT_OK;
+}
+
+enum result act_append(struct db *db, struct act *act, struct failure *why)
+{
+    const char *bytes;
+    size_t length;
+    enum result result = leaf_finish(act->leaf, &bytes, &length, why);
+    if (result != RESULT_OK)
+        return result;
+    struct db_params *params = db_params_new();
+    db_uuid(params, act->head.id);
+    db_text(params, act->head.act);
+    db_bytes(params, bytes, length);
+    result = db_run(db, "act_append", "SELECT audit.append($1, $2, $3)", params, NULL, why);
+    db_params_free(params);
+    return result;
+}
+
+void act_free(struct act *act)
+{
+    leaf_free(act->leaf);
+    act->leaf = NULL;
+}
+
+void act_make_key(const char *prefix, char *out, size_t size)
+{
+    static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    size_t at = strlen(prefix);
+    assert(size > at + ACT_KEY_CHARACTERS);
+    memcpy(out, prefix, at);
+    for (int i = 0; i < ACT_KEY_CHARACTERS; i++)
+        out[at++] = alphabet[randombytes_uniform(62)];
+    out[at] = '\0';
+}

@@ -1,0 +1,13 @@
+# cmake -DROOT=… -DFILES=a|b|c -DOUTPUT=… -P embed.cmake: write the files as C arrays, and a table over them.
+string(REPLACE "|" ";" FILES "${FILES}")
+set(arrays "")
+set(table "")
+set(number 0)
+foreach(path ${FILES})
+    file(READ ${ROOT}/${path} bytes HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
+    string(APPEND arrays "static const char file_${number}[] = {${bytes}0};\n")
+    string(APPEND table "    {\"${path}\", file_${number}, sizeof file_${number} - 1},\n")
+    math(EXPR number "${number} + 1")
+endforeach()
+file(WRITE ${OUTPUT} "${arrays}static const struct embedded_file files[] = {\n${table}};\n")

@@ -1,0 +1,30 @@
+/*
+ * The sample app of `throng up`: added at first start, with a key to send events, and filled by a simulated crowd in the
+ * background. What is done is marked in DATA/secrets/sample-key and DATA/sample-filled; what was interrupted goes on.
+ *
+ * Sees:     the sample app's ingest key.
+ * Uses:     this program's own commands app, key and simulate, as child processes.
+ * Threads:  one.
+ * Failure:  as service/supervise; a simulation that fails is logged and begun again at the next start.
+ */
+#ifndef THRONG_CLI_SAMPLE_H
+#define THRONG_CLI_SAMPLE_H
+
+#include <stdbool.h>
+
+#include "service/cli/install.h"
+#include "service/supervise/secrets.h"
+#include "service/supervise/supervise.h"
+
+#define SAMPLE_APP "sample"
+
+/* Add the app and its key if they are not there. */
+enum result sample_add(const struct install *install, struct supervise *supervise, struct failure *why);
+
+/* Start the crowd in the background unless it was here already; *started says which. install must outlive supervise. */
+enum result sample_fill(const struct install *install, struct supervise *supervise, bool *started, struct failure *why);
+
+/* Read the ingest key; RESULT_NOT_FOUND if there is no sample. */
+enum result sample_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why);
+
+#endif

@@ -1,0 +1,53 @@
+#include "service/http/reply.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/base/metrics.h"
+
+void reply_header(struct reply *reply, const char *name, const char *value)
+{
+    assert(reply->header_count < REPLY_HEADERS_MAX);
+    reply->headers[reply->header_count].name = name;
+    reply->headers[reply->header_count].value = value;
+    reply->header_count++;
+}
+
+static void count_status(unsigned status)
+{
+    if (status >= 500)
+        metrics_add(METRIC_HTTP_5XX, 1);
+    else if (status >= 400)
+        metrics_add(METRIC_HTTP_4XX, 1);
+    else
+        metrics_add(METRIC_HTTP_2XX, 1);
+}
+
+static void add_headers(struct MHD_Response *response, const struct reply *reply)
+{
+    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (reply->content_type != NULL)
+        (void)MHD_add_response_header(response, "Content-Type", reply->content_type);
+    for (size_t i = 0; i < reply->header_count; i++)
+        (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+}
+
+enum MHD_Result reply_send(struct MHD_Connection *connection, struct reply *reply)
+{
+    size_t length = reply->body == NULL ? 0 : strlen(reply->body);
+    struct MHD_Response *response = MHD_create_response_from_buffer(length, reply->body,
+        reply->body == NULL ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(reply->body);
+        reply->body = NULL;
+        return MHD_NO;
+    }
+    reply->body = NULL;
+    add_headers(response, reply);
+    count_status(reply->status);
+    enum MHD_Result queued = MHD_queue_response(connection, reply->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}

@@ -1,0 +1,38 @@
+/*
+ * Answers of an HTTP server: status, body and the headers that every answer of ours carries (Cache-Control: no-store,
+ * X-Content-Type-Options: nosniff), counted by class of status.
+ *
+ * Sees:     only what the caller answers.
+ * Uses:     libmicrohttpd, service/base.
+ * Threads:  any; a connection belongs to its daemon's thread.
+ * Failure:  MHD_NO closes the connection.
+ */
+#ifndef THRONG_HTTP_REPLY_H
+#define THRONG_HTTP_REPLY_H
+
+#include <microhttpd.h>
+#include <stddef.h>
+
+#define REPLY_HEADERS_MAX 8
+#define REPLY_JSON "application/json"
+#define REPLY_PROBLEM "application/problem+json"
+
+/* One answer under construction; zero-initialise. Names and values of headers are borrowed until reply_send returns. */
+struct reply {
+    unsigned status;
+    const char *content_type; /* NULL: no Content-Type */
+    char *body;               /* from malloc, NUL-terminated; reply_send takes it. NULL: empty */
+    size_t header_count;
+    struct {
+        const char *name;
+        const char *value;
+    } headers[REPLY_HEADERS_MAX];
+};
+
+/* Add a header; at most REPLY_HEADERS_MAX. */
+void reply_header(struct reply *reply, const char *name, const char *value);
+
+/* Queue the answer on connection and free its body. */
+enum MHD_Result reply_send(struct MHD_Connection *connection, struct reply *reply);
+
+#endif

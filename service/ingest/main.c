@@ -1,0 +1,298 @@
+/*
+ * throng-ingest: takes events over HTTP, replaces identifiers by pseudonyms while the request is being read, and appends
+ * packets to Redis, or to its spool. Starts keyd before anything else exists.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/base/clock.h"
+#include "service/base/config.h"
+#include "service/base/lifecycle.h"
+#include "service/base/log.h"
+#include "service/base/metrics.h"
+#include "service/base/sandbox.h"
+#include "service/base/status.h"
+#include "service/http/listen.h"
+#include "service/ingest/exchange.h"
+#include "service/ingest/pulse.h"
+#include "service/ingest/server.h"
+
+#define DRAIN_MS 3000
+#define REPLAY_AT_END_MS 5000
+#define ADMIN_CONNECTIONS 64
+
+struct ingest {
+    struct config config;
+    struct exchange_service service;
+    struct stream *stream;
+    struct replay *replay;
+    struct pulse *pulse;
+    struct server *public_server, *admin_server;
+    int public_fd, admin_fd;
+    bool redis_checked;
+    char path[600]; /* scratch */
+};
+
+static void give_up(const char *step, enum result result, const struct failure *why)
+{
+    log_event(LOG_LEVEL_ERROR, "ingest.cannot_start", LOG_NAME("step", step), LOG_FAILURE(result, why));
+    exit(EXIT_FAILURE);
+}
+
+static void require(const char *step, enum result result, const struct failure *why)
+{
+    if (result != RESULT_OK)
+        give_up(step, result, why);
+}
+
+static void require_memory(const char *step, const void *made)
+{
+    const struct failure why = {.text = "the system gives no memory or thread"};
+    if (made == NULL)
+        give_up(step, RESULT_FAILED, &why);
+}
+
+static const char *state_path(struct ingest *ingest, const char *name)
+{
+    (void)snprintf(ingest->path, sizeof ingest->path, "%s/%s", ingest->config.ingest_state, name);
+    return ingest->path;
+}
+
+static void make_state(const struct ingest *ingest)
+{
+    struct failure why = {0};
+    if (strlen(ingest->config.ingest_state) > 500)
+        failure_set(&why, "ingest.state", "is longer than 500 bytes");
+    else if (mkdir(ingest->config.ingest_state, 0700) != 0 && errno != EEXIST)
+        failure_set(&why, "ingest.state", "cannot be made: %s", strerror(errno));
+    if (why.text[0] != '\0')
+        give_up("state", RESULT_FAILED, &why);
+}
+
+static void start_keyd(struct ingest *ingest)
+{
+    struct failure why = {0};
+    const struct keyd_options options = {
+        .key_file = state_path(ingest, "keys"),
+        .passphrase = ingest->config.ingest_seal,
+        .shards = (uint32_t)ingest->config.stream_shards,
+        .may_create = ingest->config.ingest_create_keys,
+        .sandbox = ingest->config.run_sandbox,
+    };
+    require("keyd", keyd_start(&options, &ingest->service.keyd, &why), &why);
+}
+
+static enum log_level log_level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return (enum log_level)i;
+    }
+    return LOG_LEVEL_INFO;
+}
+
+static void open_sockets(struct ingest *ingest)
+{
+    struct failure why = {0};
+    require("listen", listen_tcp(ingest->config.ingest_listen, "ingest.listen", &ingest->public_fd, &why), &why);
+    (void)snprintf(ingest->path, sizeof ingest->path, "%s/ingest.admin", ingest->config.run_directory);
+    require("admin", listen_unix(ingest->path, &ingest->admin_fd, &why), &why);
+    require("status", status_start(ingest->config.run_directory, "ingest", &why), &why);
+}
+
+static void enter_sandbox(const struct ingest *ingest)
+{
+    struct failure why = {0};
+    if (ingest->config.run_sandbox)
+        require("sandbox", sandbox_enter(SANDBOX_INGEST, &why), &why);
+}
+
+/* Redis unfit: no start. Redis away: only if there is a catalogue to go by until it is back. */
+static void check_redis(struct ingest *ingest, bool has_catalogue)
+{
+    struct failure why = {0};
+    enum result result = pulse_check_redis(&ingest->config, ingest->stream, &why);
+    ingest->redis_checked = result == RESULT_OK;
+    if (result == RESULT_UNAVAILABLE && has_catalogue) {
+        log_event(LOG_LEVEL_WARN, "redis.away_at_start", LOG_FAILURE(result, &why));
+        return;
+    }
+    require("redis", result, &why);
+}
+
+static void open_catalogue(struct ingest *ingest)
+{
+    struct failure why = {0}, newer = {0};
+    struct exchange_service *service = &ingest->service;
+    service->mirror = mirror_new(
+        state_path(ingest, "catalogue.json"), (uint32_t)ingest->config.stream_shards, service->keyd);
+    require_memory("catalogue", service->mirror);
+    ingest->stream = stream_new(&ingest->config);
+    require_memory("redis", ingest->stream);
+    enum result result = mirror_load(service->mirror, &why);
+    if (result != RESULT_OK && result != RESULT_NOT_FOUND)
+        log_event(LOG_LEVEL_ERROR, "catalogue.copy_refused", LOG_FAILURE(result, &why));
+    check_redis(ingest, result == RESULT_OK);
+    result = mirror_poll(service->mirror, ingest->stream, &newer);
+    if (result != RESULT_OK)
+        log_event(LOG_LEVEL_WARN, "catalogue.refused", LOG_FAILURE(result, &newer));
+}
+
+static void open_stores(struct ingest *ingest)
+{
+    struct failure why = {0};
+    struct exchange_service *service = &ingest->service;
+    const struct config *config = &ingest->config;
+    require("node", node_open(config->ingest_state, &service->node, &why), &why);
+    require("spool",
+        spool_open(state_path(ingest, "spool"), (uint64_t)config->ingest_spool_bytes, service->keyd, &service->spool,
+            &why),
+        &why);
+    metrics_set(METRIC_SPOOL_CAPACITY, config->ingest_spool_bytes);
+    service->counts = counts_new();
+    require_memory("counts", service->counts);
+    ingest->replay = replay_start(config, service->node, service->spool);
+    require_memory("replay", ingest->replay);
+}
+
+static void start_writer(struct ingest *ingest)
+{
+    const struct writer_parts parts = {
+        .config = &ingest->config,
+        .keyd = ingest->service.keyd,
+        .node = ingest->service.node,
+        .spool = ingest->service.spool,
+        .replay = ingest->replay,
+        .counts = ingest->service.counts,
+    };
+    ingest->service.writer = writer_start(&parts);
+    require_memory("writer", ingest->service.writer);
+}
+
+static void start_servers(struct ingest *ingest)
+{
+    struct failure why = {0};
+    struct exchange_service *service = &ingest->service;
+    const struct config *config = &ingest->config;
+    service->config = config;
+    service->admission = admission_new(config->ingest_rate, config->ingest_rate_burst);
+    require_memory("admission", service->admission);
+    require("proxies", proxy_parse(config->ingest_trusted_proxies, &service->proxy, &why), &why);
+    require("server",
+        server_start(service, ingest->public_fd, false, (unsigned)config->ingest_threads,
+            (unsigned)config->ingest_connections, &ingest->public_server, &why),
+        &why);
+    require("admin server",
+        server_start(service, ingest->admin_fd, true, 1, ADMIN_CONNECTIONS, &ingest->admin_server, &why), &why);
+}
+
+static void start_pulse(struct ingest *ingest)
+{
+    const struct pulse_parts parts = {
+        .config = &ingest->config,
+        .keyd = ingest->service.keyd,
+        .node = ingest->service.node,
+        .spool = ingest->service.spool,
+        .replay = ingest->replay,
+        .mirror = ingest->service.mirror,
+        .servers = {ingest->public_server, ingest->admin_server},
+        .checked = ingest->redis_checked,
+    };
+    ingest->pulse = pulse_start(&parts);
+    require_memory("pulse", ingest->pulse);
+}
+
+static void announce_ready(struct ingest *ingest)
+{
+    struct mirror_view *view = mirror_hold(ingest->service.mirror);
+    status_ready(view != NULL);
+    mirror_release(view);
+    log_event(LOG_LEVEL_INFO, "ingest.ready", LOG_UINT("node", node_id(ingest->service.node)),
+        LOG_NAME("listen", ingest->config.ingest_listen));
+}
+
+/* Until an end is asked for. Without keyd nothing can be taken, and none may be forked now: the supervisor restarts us. */
+static void wait_for_end(const struct ingest *ingest)
+{
+    struct pollfd watched[] = {
+        {.fd = lifecycle_fd(), .events = POLLIN},
+        {.fd = keyd_watch_fd(ingest->service.keyd), .events = POLLIN},
+    };
+    while (!lifecycle_ending()) {
+        if (poll(watched, 2, -1) < 0)
+            continue;
+        if (watched[1].revents == 0)
+            continue;
+        log_event(LOG_LEVEL_ERROR, "keyd.gone");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* Answer what has been read, then send what waits, then end the node in every shard. */
+static void drain(struct ingest *ingest)
+{
+    struct exchange_service *service = &ingest->service;
+    log_event(LOG_LEVEL_INFO, "ingest.draining");
+    status_ready(false);
+    atomic_store(&service->ending, true);
+    server_quiesce(ingest->public_server);
+    server_quiesce(ingest->admin_server);
+    int64_t until_ms = clock_steady_ms() + DRAIN_MS;
+    while (atomic_load(&service->in_progress) > 0 && clock_steady_ms() < until_ms)
+        (void)poll(NULL, 0, 5);
+    writer_close(service->writer);
+    pulse_stop(ingest->pulse);
+    server_stop(ingest->public_server);
+    server_stop(ingest->admin_server);
+    writer_stop(service->writer);
+    replay_stop(ingest->replay, REPLAY_AT_END_MS);
+}
+
+static void release(struct ingest *ingest)
+{
+    struct exchange_service *service = &ingest->service;
+    spool_close(service->spool);
+    node_close(service->node);
+    counts_free(service->counts);
+    admission_free(service->admission);
+    mirror_free(service->mirror);
+    stream_free(ingest->stream);
+    keyd_stop(service->keyd);
+    status_stop();
+    (void)snprintf(ingest->path, sizeof ingest->path, "%s/ingest.admin", ingest->config.run_directory);
+    (void)unlink(ingest->path);
+}
+
+int main(int argc, char **argv)
+{
+    static struct ingest ingest;
+    config_from_arguments(argc, argv, "takes events over HTTP and appends pseudonymous packets to Redis", &ingest.config);
+    log_init("ingest", log_level_of(ingest.config.run_log_level));
+    make_state(&ingest);
+    start_keyd(&ingest);
+    lifecycle_begin(true);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk to the spool, not the end */
+    require("libsodium", sodium_init() < 0 ? RESULT_FAILED : RESULT_OK, &(struct failure){.text = "does not start"});
+    open_sockets(&ingest);
+    enter_sandbox(&ingest);
+    open_catalogue(&ingest);
+    open_stores(&ingest);
+    start_writer(&ingest);
+    start_servers(&ingest);
+    start_pulse(&ingest);
+    announce_ready(&ingest);
+    wait_for_end(&ingest);
+    bool failed = pulse_failed(ingest.pulse);
+    drain(&ingest);
+    release(&ingest);
+    log_event(LOG_LEVEL_INFO, "ingest.ended");
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

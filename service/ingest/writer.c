@@ -1,0 +1,426 @@
+#include "service/ingest/writer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "schema/packet.h"
+#include "service/base/clock.h"
+#include "service/base/log.h"
+#include "service/base/metrics.h"
+#include "service/ingest/batch.h"
+#include "service/stream/stream.h"
+
+#define COMMIT_ITEMS_MAX 4096u
+#define COMMIT_IDS_MAX 65536u /* what keyd_map takes */
+#define COUNTS_EVERY_MS 10000
+#define COUNTS_SHARD 0
+#define WATERMARK_BYTES 64
+
+struct writer {
+    struct writer_parts parts;
+    struct stream *stream;
+    struct batch *batch;
+    bool announced;
+    int64_t counts_at_ms; /* steady: when counts are sent next */
+
+    /* of one commit, kept for the next */
+    struct writer_item *items[COMMIT_ITEMS_MAX];
+    struct batch_request requests[COMMIT_ITEMS_MAX];
+    bool failed[COMMIT_ITEMS_MAX];
+    struct keyd_id *ids;
+    struct keyd_name *names;
+    struct stream_append *appends;
+    struct spool_entry *spooled;
+    size_t *spooled_from; /* index of the entry */
+    size_t entry_capacity;
+
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, idle;
+    bool waiting, closed, stopping;
+    size_t outstanding; /* handed over and not yet handed back */
+    struct writer_item *first, **last;
+};
+
+/* Storing */
+
+static bool reserve(struct writer *writer, size_t count)
+{
+    if (count <= writer->entry_capacity)
+        return true;
+    size_t capacity = count * 2;
+    struct stream_append *appends = reallocarray(writer->appends, capacity, sizeof *appends);
+    if (appends != NULL)
+        writer->appends = appends;
+    struct spool_entry *spooled = reallocarray(writer->spooled, capacity, sizeof *spooled);
+    if (spooled != NULL)
+        writer->spooled = spooled;
+    size_t *from = reallocarray(writer->spooled_from, capacity, sizeof *from);
+    if (from != NULL)
+        writer->spooled_from = from;
+    if (appends == NULL || spooled == NULL || from == NULL)
+        return false;
+    writer->entry_capacity = capacity;
+    return true;
+}
+
+/* Try Redis with appends[0..count-1]. Whether it was tried at all. */
+static bool send_live(struct writer *writer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        writer->appends[i].done = false;
+    if (!replay_up(writer->parts.replay))
+        return false;
+    struct failure why = {0};
+    enum result result = stream_add(writer->stream, writer->appends, count, &why);
+    if (result != RESULT_OK) {
+        log_event(LOG_LEVEL_WARN, "stream.refused", LOG_FAILURE(result, &why));
+        replay_failed(writer->parts.replay);
+    }
+    return true;
+}
+
+/* Spool what Redis did not take. RESULT_FULL: nothing of it is kept. */
+static enum result spool_rest(struct writer *writer, const struct batch_entry *entries, const uint64_t *numbers,
+    size_t count, size_t *kept)
+{
+    size_t waiting = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (writer->appends[i].done)
+            continue;
+        writer->spooled[waiting] = (struct spool_entry){.shard = entries[i].shard,
+            .n = numbers[i],
+            .bytes = entries[i].bytes,
+            .length = entries[i].length,
+            .received_at_ms = entries[i].received_at_ms};
+        writer->spooled_from[waiting++] = i;
+    }
+    *kept = waiting;
+    metrics_add(METRIC_STREAM_ENTRIES, count - waiting);
+    if (waiting == 0)
+        return RESULT_OK;
+    struct failure why = {0};
+    enum result result = spool_append(writer->parts.spool, writer->spooled, waiting, &why);
+    metrics_set(METRIC_SPOOL_BYTES, (int64_t)spool_bytes(writer->parts.spool));
+    if (result == RESULT_OK)
+        metrics_add(METRIC_SPOOL_ENTRIES, waiting);
+    else
+        log_event(LOG_LEVEL_ERROR, "spool.refused", LOG_FAILURE(result, &why));
+    return result;
+}
+
+/* Neither Redis nor the spool took them. What Redis never saw gives its n back; what it may have seen leaves a hole. */
+static void give_up(struct writer *writer, struct batch_entry *entries, const uint64_t *numbers, size_t waiting, bool tried)
+{
+    for (size_t w = waiting; w-- > 0;) {
+        size_t i = writer->spooled_from[w];
+        entries[i].failed = true;
+        if (tried)
+            node_add_hole(writer->parts.node, entries[i].shard, numbers[i]);
+        else
+            node_unassign(writer->parts.node, entries[i].shard, numbers[i]);
+    }
+}
+
+static void store(struct writer *writer, struct batch_entry *entries, size_t count)
+{
+    uint64_t *numbers = calloc(count, sizeof *numbers);
+    if (numbers == NULL || !reserve(writer, count)) {
+        for (size_t i = 0; i < count; i++)
+            entries[i].failed = true;
+        free(numbers);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = node_assign(writer->parts.node, entries[i].shard);
+        packet_set_n(entries[i].bytes, numbers[i]);
+        writer->appends[i] = (struct stream_append){
+            .shard = entries[i].shard, .bytes = entries[i].bytes, .length = entries[i].length};
+    }
+    size_t waiting;
+    bool tried = send_live(writer, count);
+    if (spool_rest(writer, entries, numbers, count, &waiting) != RESULT_OK)
+        give_up(writer, entries, numbers, waiting, tried);
+    node_arrived(writer->parts.node);
+    free(numbers);
+}
+
+/* Announcing */
+
+static size_t write_announcement(struct writer *writer, uint16_t shard, int64_t watermark_ms, uint8_t *bytes)
+{
+    const struct packet_header header = {
+        .type = PACKET_WATERMARK, .node = node_id(writer->parts.node), .shard = shard, .n = PACKET_NO_N};
+    const struct packet_watermark watermark = {.watermark_ms = watermark_ms, .next_n = 0};
+    size_t length = 0;
+    (void)packet_write_watermark(&header, &watermark, bytes, WATERMARK_BYTES, &length);
+    return length;
+}
+
+static int64_t oldest_spooled(void *spool)
+{
+    return spool_oldest_ms(spool);
+}
+
+/* Tell every shard of this node: no 202 is given before that is safe. */
+static bool announce(struct writer *writer)
+{
+    size_t shards = (size_t)writer->parts.config->stream_shards;
+    struct batch_entry entries[SHARDS_MAX];
+    uint64_t numbers[SHARDS_MAX];
+    uint8_t bytes[SHARDS_MAX][WATERMARK_BYTES];
+    if (!reserve(writer, shards))
+        return false;
+    int64_t watermark_ms = node_watermark(writer->parts.node, oldest_spooled, writer->parts.spool);
+    for (size_t s = 0; s < shards; s++) {
+        entries[s] = (struct batch_entry){.shard = (uint16_t)s, .bytes = bytes[s], .received_at_ms = INT64_MAX};
+        entries[s].length = write_announcement(writer, (uint16_t)s, watermark_ms, bytes[s]);
+        numbers[s] = PACKET_NO_N;
+        writer->appends[s] =
+            (struct stream_append){.shard = (uint16_t)s, .bytes = bytes[s], .length = entries[s].length};
+    }
+    size_t waiting;
+    (void)send_live(writer, shards);
+    writer->announced = spool_rest(writer, entries, numbers, shards, &waiting) == RESULT_OK;
+    return writer->announced;
+}
+
+/* Counts */
+
+/* Add counts packets to the batch when they are due. Returns the number of rows taken; *at is their entry. */
+static size_t add_counts(struct writer *writer, bool due, struct packet_count *rows, size_t *at)
+{
+    uint8_t bytes[ENTRY_MAX_BYTES];
+    size_t length;
+    struct failure why = {0};
+    if (!due)
+        return 0;
+    writer->counts_at_ms = clock_steady_ms() + COUNTS_EVERY_MS;
+    size_t count = counts_take(writer->parts.counts, rows);
+    if (count == 0)
+        return 0;
+    const struct packet_header header = {
+        .type = PACKET_COUNTS, .node = node_id(writer->parts.node), .shard = COUNTS_SHARD};
+    (void)batch_entries(writer->batch, at);
+    if (packet_write_counts(&header, clock_now_ms(), rows, count, bytes, sizeof bytes, &length) == RESULT_OK &&
+        batch_add(writer->batch, COUNTS_SHARD, bytes, length, &why) == RESULT_OK)
+        return count;
+    counts_return(writer->parts.counts, rows, count);
+    return 0;
+}
+
+/* Committing */
+
+/* Ask keyd for the names of all items' ids, and leave in requests those that have them all. Returns their number; items of
+ * the others stay marked failed. */
+static size_t name_items(struct writer *writer, size_t count)
+{
+    size_t ids = 0, named = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct request *request = &writer->items[i]->request;
+        for (size_t k = 0; k < request->id_count; k++)
+            writer->ids[ids++] = (struct keyd_id){request->app->id, request->ids[k].kind, request->ids[k].id};
+    }
+    struct failure why = {0};
+    enum result result = keyd_map(writer->parts.keyd, clock_now_ms(), writer->ids, ids, writer->names, &why);
+    if (result != RESULT_OK) {
+        log_event(LOG_LEVEL_ERROR, "keys.map_failed", LOG_FAILURE(result, &why));
+        return 0;
+    }
+    const struct keyd_name *names = writer->names;
+    for (size_t i = 0; i < count; i++) {
+        const struct request *request = &writer->items[i]->request;
+        bool usable = true;
+        for (size_t k = 0; k < request->id_count; k++)
+            usable = usable && names[k].result == RESULT_OK;
+        if (usable) {
+            struct writer_item *item = writer->items[i];
+            writer->items[i] = writer->items[named];
+            writer->items[named] = item;
+            writer->requests[named++] = (struct batch_request){&item->request, names};
+        }
+        names += request->id_count;
+    }
+    return named;
+}
+
+/* Commit items[0..count-1] and the counts if due; sets each item's safe. */
+static void commit(struct writer *writer, size_t count, bool counts_due)
+{
+    struct packet_count rows[COUNTS_ROWS_MAX];
+    struct failure why = {0};
+    size_t named = 0, entry_count, counts_at = 0;
+    for (size_t i = 0; i < count; i++)
+        writer->items[i]->safe = false;
+    if (!writer->announced && !announce(writer))
+        return;
+    if (count > 0)
+        named = name_items(writer, count);
+    enum result result = batch_form(writer->batch, writer->requests, named, &why);
+    if (result != RESULT_OK) {
+        log_event(LOG_LEVEL_ERROR, "commit.failed", LOG_FAILURE(result, &why));
+        return;
+    }
+    size_t row_count = add_counts(writer, counts_due, rows, &counts_at);
+    struct batch_entry *entries = batch_entries(writer->batch, &entry_count);
+    if (entry_count == 0)
+        return;
+    store(writer, entries, entry_count);
+    metrics_add(METRIC_COMMIT_BATCHES, 1);
+    if (row_count > 0 && entries[counts_at].failed)
+        counts_return(writer->parts.counts, rows, row_count);
+    batch_failed(writer->batch, writer->failed, named);
+    for (size_t i = 0; i < named; i++)
+        writer->items[i]->safe = !writer->failed[i];
+}
+
+/* Settle and hand back items[0..count-1]. */
+static void hand_back(struct writer *writer, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct writer_item *item = writer->items[i];
+        node_settle(writer->parts.node, &item->ticket);
+        item->done(item);
+    }
+    pthread_mutex_lock(&writer->lock);
+    writer->outstanding -= count;
+    if (writer->outstanding == 0)
+        pthread_cond_broadcast(&writer->idle);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+/* Commit the list from item on, in as few commits as the bounds allow. */
+static void commit_list(struct writer *writer, struct writer_item *item)
+{
+    while (item != NULL) {
+        size_t count = 0, ids = 0;
+        while (item != NULL && count < COMMIT_ITEMS_MAX && ids + item->request.id_count <= COMMIT_IDS_MAX) {
+            ids += item->request.id_count;
+            writer->items[count++] = item;
+            item = item->next;
+        }
+        commit(writer, count, clock_steady_ms() >= writer->counts_at_ms);
+        hand_back(writer, count);
+    }
+}
+
+/* The thread */
+
+static struct writer_item *wait_for_items(struct writer *writer, bool *stopping)
+{
+    pthread_mutex_lock(&writer->lock);
+    if (writer->first == NULL && !writer->stopping) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += 1;
+        writer->waiting = true;
+        (void)pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
+        writer->waiting = false;
+    }
+    struct writer_item *items = writer->first;
+    writer->first = NULL;
+    writer->last = &writer->first;
+    *stopping = writer->stopping && items == NULL;
+    pthread_mutex_unlock(&writer->lock);
+    return items;
+}
+
+static void *run(void *argument)
+{
+    struct writer *writer = argument;
+    bool stopping = false;
+    while (!stopping) {
+        struct writer_item *items = wait_for_items(writer, &stopping);
+        commit_list(writer, items);
+        if (items == NULL && (stopping || clock_steady_ms() >= writer->counts_at_ms))
+            commit(writer, 0, true);
+    }
+    return NULL;
+}
+
+static void release(struct writer *writer)
+{
+    stream_free(writer->stream);
+    batch_free(writer->batch);
+    free(writer->ids);
+    free(writer->names);
+    free(writer->appends);
+    free(writer->spooled);
+    free(writer->spooled_from);
+    pthread_mutex_destroy(&writer->lock);
+    pthread_cond_destroy(&writer->wake);
+    pthread_cond_destroy(&writer->idle);
+    free(writer);
+}
+
+struct writer *writer_start(const struct writer_parts *parts)
+{
+    struct writer *writer = calloc(1, sizeof *writer);
+    if (writer == NULL)
+        return NULL;
+    writer->parts = *parts;
+    writer->last = &writer->first;
+    writer->counts_at_ms = clock_steady_ms() + COUNTS_EVERY_MS;
+    writer->stream = stream_new(parts->config);
+    writer->batch = batch_new(node_id(parts->node));
+    writer->ids = calloc(COMMIT_IDS_MAX, sizeof *writer->ids);
+    writer->names = calloc(COMMIT_IDS_MAX, sizeof *writer->names);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&writer->wake, &attributes);
+    pthread_cond_init(&writer->idle, NULL);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&writer->lock, NULL);
+    if (writer->stream == NULL || writer->batch == NULL || writer->ids == NULL || writer->names == NULL) {
+        release(writer);
+        return NULL;
+    }
+    (void)announce(writer);
+    if (pthread_create(&writer->thread, NULL, run, writer) != 0) {
+        release(writer);
+        return NULL;
+    }
+    return writer;
+}
+
+enum result writer_submit(struct writer *writer, struct writer_item *item)
+{
+    item->next = NULL;
+    pthread_mutex_lock(&writer->lock);
+    bool full = writer->closed || writer->outstanding >= (size_t)writer->parts.config->ingest_suspended;
+    bool wake = false;
+    if (!full) {
+        *writer->last = item;
+        writer->last = &item->next;
+        writer->outstanding++;
+        wake = writer->waiting;
+    }
+    pthread_mutex_unlock(&writer->lock);
+    if (wake)
+        pthread_cond_signal(&writer->wake);
+    return full ? RESULT_FULL : RESULT_OK;
+}
+
+void writer_close(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    writer->closed = true;
+    while (writer->outstanding > 0)
+        pthread_cond_wait(&writer->idle, &writer->lock);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+void writer_stop(struct writer *writer)
+{
+    if (writer == NULL)
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->closed = writer->stopping = true;
+    pthread_mutex_unlock(&writer->lock);
+    pthread_cond_signal(&writer->wake);
+    (void)pthread_join(writer->thread, NULL);
+    release(writer);
+}

@@ -1,0 +1,188 @@
+#include "service/release/cells.h"
+
+#include <stdlib.h>
+
+struct row {
+    int32_t day;
+    enum family_number number;
+    enum family_interval interval;
+    int32_t n;
+    struct cell cell;
+};
+
+struct cells {
+    size_t count;
+    struct row rows[];
+};
+
+/* A person counts in a period on its first active day there: the day whose previous active day lies before the period.
+ * `closes` is the period's last day, `before` the first day of the period before, `n` the periods since the person's
+ * first. A rolling window that ends on E holds the people of its days whose previous day lies before it: for a gap g
+ * between a person's active days, E is any of day + max(0, N - g) … day + N - 1. */
+static const char activity_sql[] =
+    "WITH triple AS MATERIALIZED ("
+    "  SELECT day, first_day, previous_day, sum(people)::bigint AS people"
+    "  FROM state.triple WHERE shard = ANY ($2) AND app = $1 AND day BETWEEN $3 - 31 AND $4"
+    "  GROUP BY day, first_day, previous_day),"
+    " day AS MATERIALIZED ("
+    "  SELECT day, sum(people)::bigint AS people, sum(events)::bigint AS events, sum(views)::bigint AS views,"
+    "    sum(visitors)::bigint AS visitors"
+    "  FROM state.day_sum WHERE shard = ANY ($2) AND app = $1 AND day BETWEEN $3 - 31 AND $4"
+    "  GROUP BY day),"
+    " calendar AS MATERIALIZED ("
+    "  SELECT d AS day, k.*"
+    "  FROM (SELECT $3 + i AS d FROM generate_series(-31, $4 - $3) AS i) AS days"
+    "  CROSS JOIN LATERAL (SELECT d - (extract(isodow FROM d)::int - 1) AS monday,"
+    "    date_trunc('month', d::timestamp)::date AS first) AS c"
+    "  CROSS JOIN LATERAL (VALUES ('day', d, d, d - 1), ('week', monday, monday + 6, monday - 7),"
+    "    ('month', first, (first + interval '1 month')::date - 1, (first - interval '1 month')::date))"
+    "    AS k (interval, starts, closes, before)"
+    "  WHERE closes BETWEEN $3 AND $4),"
+    " counted AS ("
+    "  SELECT interval, closes, CASE interval WHEN 'day' THEN starts - first_day"
+    "      WHEN 'week' THEN (starts - (first_day - (extract(isodow FROM first_day)::int - 1))) / 7"
+    "      ELSE (extract(year FROM starts) * 12 + extract(month FROM starts)"
+    "        - extract(year FROM first_day) * 12 - extract(month FROM first_day))::int END AS n,"
+    "    sum(people)::bigint AS people,"
+    "    coalesce(sum(people) FILTER (WHERE first_day < starts"
+    "      AND coalesce(previous_day, '-infinity') < before), 0)::bigint AS resurrected"
+    "  FROM triple JOIN calendar USING (day)"
+    "  WHERE previous_day IS NULL OR previous_day < starts"
+    "  GROUP BY 1, 2, 3),"
+    " gap AS ("
+    "  SELECT day, coalesce(least(day - previous_day, 31), 31) AS gap, sum(people)::bigint AS people"
+    "  FROM triple WHERE $6 GROUP BY 1, 2)"
+    " SELECT closes AS day, 'active_users' AS metric, interval, -1 AS n, sum(people)::bigint AS value,"
+    "   sum(people)::bigint AS people FROM counted GROUP BY closes, interval"
+    " UNION ALL SELECT closes, 'new_users', interval, -1, people, people FROM counted WHERE n = 0"
+    " UNION ALL SELECT closes, 'returning_users', interval, -1, sum(people)::bigint, sum(people)::bigint"
+    "   FROM counted WHERE n > 0 GROUP BY closes, interval"
+    " UNION ALL SELECT closes, 'resurrected_users', interval, -1, sum(resurrected)::bigint, sum(resurrected)::bigint"
+    "   FROM counted GROUP BY closes, interval"
+    " UNION ALL SELECT closes, 'retention', interval, n, people, people FROM counted WHERE n BETWEEN 0 AND $5"
+    " UNION ALL SELECT closes, metric, interval, -1, sum(value)::bigint, max(people)"
+    "   FROM day JOIN calendar USING (day)"
+    "   CROSS JOIN LATERAL (VALUES ('events', events), ('page_views', views)) AS m (metric, value)"
+    "   GROUP BY closes, metric, interval"
+    " UNION ALL SELECT day, 'visitors', 'day', -1, visitors, visitors FROM day WHERE day BETWEEN $3 AND $4"
+    " UNION ALL SELECT day + i, 'active_users', 'rolling_' || width, -1, sum(people)::bigint, sum(people)::bigint"
+    "   FROM gap CROSS JOIN (VALUES (7), (28), (30)) AS w (width)"
+    "   CROSS JOIN LATERAL generate_series(greatest(0, width - gap), width - 1) AS i"
+    "   WHERE day + i BETWEEN $3 AND $4 GROUP BY day + i, width";
+
+/* Distinct people of a week or month of sessions are not known: its days' maximum is a lower bound, so that a threshold
+ * errs towards suppression. $5 and $6 are those of activity_sql. */
+static const char sessions_sql[] =
+    "WITH day AS MATERIALIZED ("
+    "  SELECT day, sum(people)::bigint AS people, sum(sessions) AS sessions, sum(engaged) AS engaged,"
+    "    sum(single_event) AS single_event, sum(duration_ms) AS duration_ms, sum(engaged_ms) AS engaged_ms,"
+    "    sum(events) AS events"
+    "  FROM state.session_sum WHERE shard = ANY ($2) AND app = $1 AND day BETWEEN $3 - 31 AND $4"
+    "  GROUP BY day),"
+    " bin AS MATERIALIZED ("
+    "  SELECT day, (place - 1)::int AS n, sum(count) AS count"
+    "  FROM state.session_sum CROSS JOIN LATERAL unnest(durations) WITH ORDINALITY AS u (count, place)"
+    "  WHERE shard = ANY ($2) AND app = $1 AND day BETWEEN $3 - 31 AND $4 AND $5 >= 0 AND $6 IS NOT NULL"
+    "  GROUP BY 1, 2),"
+    " calendar AS MATERIALIZED ("
+    "  SELECT d AS day, k.*"
+    "  FROM (SELECT $3 + i AS d FROM generate_series(-31, $4 - $3) AS i) AS days"
+    "  CROSS JOIN LATERAL (SELECT d - (extract(isodow FROM d)::int - 1) AS monday,"
+    "    date_trunc('month', d::timestamp)::date AS first) AS c"
+    "  CROSS JOIN LATERAL (VALUES ('day', d), ('week', monday + 6), ('month', (first + interval '1 month')::date - 1))"
+    "    AS k (interval, closes)"
+    "  WHERE closes BETWEEN $3 AND $4)"
+    " SELECT closes AS day, metric, interval, -1 AS n, sum(value)::bigint AS value, max(people) AS people"
+    "   FROM day JOIN calendar USING (day)"
+    "   CROSS JOIN LATERAL (VALUES ('sessions', sessions), ('engaged_sessions', engaged),"
+    "     ('single_event_sessions', single_event), ('session_duration_ms', duration_ms), ('engaged_ms', engaged_ms),"
+    "     ('session_events', events)) AS m (metric, value)"
+    "   GROUP BY closes, metric, interval"
+    " UNION ALL SELECT closes, 'session_durations', interval, n, sum(count)::bigint, max(people)"
+    "   FROM bin JOIN day USING (day) JOIN calendar USING (day) GROUP BY closes, interval, n";
+
+static int compare(const void *a, const void *b)
+{
+    const struct row *x = a;
+    const struct row *y = b;
+    if (x->day != y->day)
+        return x->day < y->day ? -1 : 1;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    if (x->interval != y->interval)
+        return x->interval < y->interval ? -1 : 1;
+    return (x->n > y->n) - (x->n < y->n);
+}
+
+static enum result take(const PGresult *result, struct cells *cells, struct failure *why)
+{
+    for (size_t i = 0; i < cells->count; i++) {
+        struct row *row = &cells->rows[i];
+        int at = (int)i;
+        row->day = db_get_date(result, at, 0);
+        row->interval = family_interval_named(db_get_text(result, at, 2));
+        row->number = family_number_named(db_get_text(result, at, 1), row->interval);
+        row->n = db_get_int4(result, at, 3);
+        row->cell = (struct cell){.value = db_get_int8(result, at, 4), .people = db_get_int8(result, at, 5)};
+        if (row->number == NUMBER_COUNT) {
+            failure_set(why, "", "a sum names no number of families.def");
+            return RESULT_CORRUPT;
+        }
+    }
+    qsort(cells->rows, cells->count, sizeof *cells->rows, compare);
+    return RESULT_OK;
+}
+
+static void bind(struct db_params *params, const struct cells_range *range)
+{
+    db_int4(params, (int32_t)range->app);
+    db_array_begin(params, DB_ELEMENT_INT4);
+    for (uint32_t shard = 0; shard < range->shards; shard++)
+        db_array_int(params, shard);
+    db_array_end(params);
+    db_date(params, range->from);
+    db_date(params, range->to);
+    db_int4(params, range->n_max);
+    db_bool(params, range->rolling);
+}
+
+enum result cells_read(struct db *db, enum family_stage stage, const struct cells_range *range, struct cells **out,
+    struct failure *why)
+{
+    struct db_params *params = db_params_new();
+    bind(params, range);
+    PGresult *result = NULL;
+    enum result code = stage == STAGE_ACTIVITY ? db_run(db, "release_activity", activity_sql, params, &result, why)
+                                               : db_run(db, "release_sessions", sessions_sql, params, &result, why);
+    db_params_free(params);
+    if (code != RESULT_OK)
+        return code;
+    size_t count = (size_t)PQntuples(result);
+    struct cells *cells = malloc(sizeof *cells + count * sizeof *cells->rows);
+    if (cells == NULL) {
+        failure_set(why, "", "no memory for %zu cells", count);
+        PQclear(result);
+        return RESULT_FULL;
+    }
+    cells->count = count;
+    code = take(result, cells, why);
+    PQclear(result);
+    if (code == RESULT_OK)
+        *out = cells;
+    else
+        cells_free(cells);
+    return code;
+}
+
+void cells_free(struct cells *cells)
+{
+    free(cells);
+}
+
+struct cell cells_get(const struct cells *cells, int32_t day, enum family_number number, enum family_interval interval,
+    int32_t n)
+{
+    const struct row key = {.day = day, .number = number, .interval = interval, .n = n};
+    const struct row *row = bsearch(&key, cells->rows, cells->count, sizeof key, compare);
+    return row == NULL ? (struct cell){0} : row->cell;
+}

@@ -1,0 +1,74 @@
+/*
+ * Policies: what each preset lets leave, and that nothing leaves under a preset whose mechanism is not there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "anonymizer/release/policy.h"
+
+static void test_exact(void **state)
+{
+    (void)state;
+    struct policy policy;
+    assert_int_equal(policy_make(APP_PRESET_EXACT, true, 50, &policy, NULL), RESULT_OK);
+    assert_int_equal(policy.k, 1);
+    assert_int_equal(policy.rounding, 1);
+    assert_string_equal(policy_protection_name(policy.protection), "none");
+    assert_string_equal(policy_mechanism(&policy), "none");
+    assert_true(policy_allows(&policy, NUMBER_ROLLING_USERS, INTERVAL_ROLLING_30));
+    assert_false(policy_allows(&policy, NUMBER_ACTIVE_USERS, INTERVAL_ROLLING_30));
+    assert_false(policy_allows(&policy, NUMBER_VISITORS, INTERVAL_WEEK));
+}
+
+static void test_threshold(void **state)
+{
+    (void)state;
+    struct policy policy;
+    assert_int_equal(policy_make(APP_PRESET_THRESHOLD, true, 3, &policy, NULL), RESULT_OK);
+    assert_int_equal(policy.k, POLICY_K_MIN);
+    assert_int_equal(policy.rounding, 5);
+    assert_false(policy.breakdowns);
+    assert_true(policy.complementary);
+    assert_string_equal(policy_protection_name(policy.protection), "threshold");
+    assert_string_equal(policy_mechanism(&policy), "round_to_5");
+    assert_string_equal(policy_preset_name(policy.preset), "threshold-only");
+    assert_false(policy_allows(&policy, NUMBER_ROLLING_USERS, INTERVAL_ROLLING_7));
+    assert_true(policy_allows(&policy, NUMBER_ACTIVE_USERS, INTERVAL_MONTH));
+    assert_int_equal(policy_make(APP_PRESET_THRESHOLD, true, 40, &policy, NULL), RESULT_OK);
+    assert_int_equal(policy.k, 40);
+}
+
+static void expect_denied(enum app_preset preset, bool allowed, const char *field)
+{
+    struct failure why = {0};
+    struct policy policy = {.k = 77};
+    assert_int_equal(policy_make(preset, allowed, 11, &policy, &why), RESULT_DENIED);
+    assert_int_equal(policy.k, 77);
+    assert_string_equal(why.field, field);
+    assert_true(strlen(why.text) > 20);
+}
+
+static void test_denied(void **state)
+{
+    (void)state;
+    expect_denied(APP_PRESET_STRICT, true, "privacy.preset");
+    expect_denied(APP_PRESET_STANDARD, true, "privacy.preset");
+    expect_denied(APP_PRESET_SMALL, false, "privacy.preset");
+    expect_denied(APP_PRESET_EXACT, false, "privacy.allow_unprotected");
+    expect_denied(APP_PRESET_THRESHOLD, false, "privacy.allow_unprotected");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_threshold),
+        cmocka_unit_test(test_denied),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
