@@ -100,7 +100,7 @@ GRANT USAGE ON SCHEMA config TO throng_state, throng_release, throng_read;
 GRANT SELECT ON config.installation, config.app, config.definition, config.write_key, config.api_key,
     config.seal_request, config.node_retired TO throng_state;
 GRANT UPDATE (catalogue_version) ON config.installation TO throng_state;
-GRANT SELECT ON config.installation, config.app, config.definition TO throng_release;
+GRANT SELECT ON config.installation, config.app, config.definition, config.seal_request TO throng_release;
 GRANT SELECT ON config.installation, config.app, config.definition TO throng_read;
 REVOKE ALL ON FUNCTION config.day_starts(text, date, date), config.touch() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION config.day_starts(text, date, date) TO throng_state, throng_release, throng_read;

@@ -86,7 +86,7 @@ static enum result read_draft(const char *path, struct draft *out, struct failur
     out->compiled = true;
     out->root = json_loadb(out->text, out->length, 0, NULL);
     hash_draft(out);
-    return definition_check_releasable(&out->app, why);
+    return RESULT_OK;
 }
 
 static bool is_unprotected(enum app_preset preset)
@@ -229,6 +229,8 @@ static int add(struct command_context *context, const char *path)
     struct draft draft;
     struct db *db = NULL;
     enum result result = read_draft(path, &draft, &why);
+    if (result == RESULT_OK)
+        result = definition_check_releasable(&draft.app, &why);
     if (result == RESULT_OK && (db = command_db(context, "app", true)) == NULL) {
         free_draft(&draft);
         return 1;
@@ -391,6 +393,8 @@ static int apply(struct command_context *context, const char *path)
     struct failure why = {0};
     struct draft draft;
     enum result result = read_draft(path, &draft, &why);
+    if (result == RESULT_OK)
+        result = definition_check_releasable(&draft.app, &why);
     if (result != RESULT_OK) {
         free_draft(&draft);
         return command_fail("app", &why);
@@ -411,13 +415,20 @@ static int check(struct command_context *context, const char *path)
     struct failure why = {0};
     struct draft draft;
     enum result result = read_draft(path, &draft, &why);
-    if (result == RESULT_OK && context->json)
-        printf("{\"app\":\"%s\",\"valid\":true}\n", draft.app.name);
-    else if (result == RESULT_OK)
+    if (result != RESULT_OK) {
+        free_draft(&draft);
+        return command_fail("app", &why);
+    }
+    bool releasable = definition_check_releasable(&draft.app, &why) == RESULT_OK;
+    if (context->json)
+        printf("{\"app\":\"%s\",\"valid\":true,\"releasable\":%s}\n", draft.app.name, releasable ? "true" : "false");
+    else
         printf("ok: app %s, %zu events, %zu routes, preset %s, time zone %s\n", draft.app.name, draft.app.event_count,
             draft.app.route_count, apps_preset_name(draft.app.preset), draft.app.time_zone);
+    if (!releasable && !context->json)
+        printf("valid, but cannot be added: %s\n", why.text);
     free_draft(&draft);
-    return result == RESULT_OK ? 0 : command_fail("app", &why);
+    return 0;
 }
 
 /* --- list and show ------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,28 @@ static void print_in_force(const struct config *config)
 #undef CONFIG_SECRET
 }
 
+static void print_document(const struct config *config)
+{
+    json_t *root = json_object();
+#define CONFIG_TEXT(section, key, initial, help) \
+    (void)json_object_set_new(root, #section "." #key, json_string(config->section##_##key));
+#define CONFIG_INT(section, key, initial, least, most, help) \
+    (void)json_object_set_new(root, #section "." #key, json_integer(config->section##_##key));
+#define CONFIG_BOOL(section, key, initial, help) \
+    (void)json_object_set_new(root, #section "." #key, json_boolean(config->section##_##key));
+#define CONFIG_SECRET(section, key, help)              \
+    (void)json_object_set_new(root, #section "." #key, \
+        json_string(config->section##_##key[0] == '\0' ? "(not set)" : "(set)"));
+#include "service/base/config.def"
+#undef CONFIG_TEXT
+#undef CONFIG_INT
+#undef CONFIG_BOOL
+#undef CONFIG_SECRET
+    (void)json_dumpf(root, stdout, JSON_INDENT(2));
+    (void)puts("");
+    json_decref(root);
+}
+
 int config_command(struct command_context *context, int argc, char **argv)
 {
     bool reference = false;
@@ -43,6 +66,8 @@ int config_command(struct command_context *context, int argc, char **argv)
         return 2;
     if (reference)
         config_print_reference(stdout);
+    else if (context->json)
+        print_document(&context->config);
     else
         print_in_force(&context->config);
     return 0;

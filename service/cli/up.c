@@ -11,7 +11,7 @@
 #include "service/cli/probe.h"
 #include "service/cli/sample.h"
 #include "service/supervise/postgres.h"
-#include "service/supervise/redis.h"
+#include "service/supervise/private_redis.h"
 
 #define NAME "up"
 #define REDIS_READY_MS 120000    /* a long append-only file is read back */
@@ -28,7 +28,7 @@ static enum result start_redis(const struct install *install, struct supervise *
 {
     struct supervise_service service;
     bool strict = strcmp(install->config->ingest_durability, "strict") == 0;
-    enum result result = redis_plan(install->data, install->config->up_redis_memory_bytes, strict, &service, why);
+    enum result result = private_redis_plan(install->data, install->config->up_redis_memory_bytes, strict, &service, why);
     if (result != RESULT_OK)
         return result;
     for (size_t i = 0; i < install->environment.count; i++)
@@ -36,7 +36,7 @@ static enum result start_redis(const struct install *install, struct supervise *
     service.plan.keep_fd = install->lock_fd;
     service.plan.log = install_log(install, service.plan.name);
     result = supervise_start(supervise, &service, why);
-    return result == RESULT_OK ? supervise_await(supervise, redis_ready, install->data, REDIS_READY_MS, why) : result;
+    return result == RESULT_OK ? supervise_await(supervise, private_redis_ready, install->data, REDIS_READY_MS, why) : result;
 }
 
 static enum result start_postgres(const struct install *install, struct supervise *supervise, struct failure *why)
@@ -110,7 +110,7 @@ static void print_banner(const struct install *install, bool crowd)
             say("A simulated crowd is filling the app `" SAMPLE_APP "` in the background.");
         (void)printf("\nSend a first event:\n\n"
                      "  curl -sS http://%s%s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n"
-                     "    -d '{\"events\":[{\"name\":\"page_view\",\"ts\":'$(date +%%s)'000,\"user\":\"me\"}]}'\n\n"
+                     "    -d '{\"events\":[{\"name\":\"page_view\",\"ts\":'$(date +%%s)'000,\"user\":\"me\",\"props\":{\"page\":\"/\"}}]}'\n\n"
                      "See what was released about the (simulated) crowd:\n\n"
                      "  %s --data %s query --app " SAMPLE_APP " active_users\n",
             install->config->ingest_listen, install->config->ingest_events_path, key,

@@ -23,6 +23,7 @@ struct writer {
     struct stream *stream;
     struct batch *batch;
     bool announced;
+    bool spool_refuses; /* as of the last append, so that a state is logged once */
     int64_t counts_at_ms; /* steady: when counts are sent next */
 
     /* of one commit, kept for the next */
@@ -106,8 +107,9 @@ static enum result spool_rest(struct writer *writer, const struct batch_entry *e
     metrics_set(METRIC_SPOOL_BYTES, (int64_t)spool_bytes(writer->parts.spool));
     if (result == RESULT_OK)
         metrics_add(METRIC_SPOOL_ENTRIES, waiting);
-    else
+    else if (!writer->spool_refuses)
         log_event(LOG_LEVEL_ERROR, "spool.refused", LOG_FAILURE(result, &why));
+    writer->spool_refuses = result != RESULT_OK;
     return result;
 }
 

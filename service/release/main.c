@@ -21,6 +21,8 @@
 #include "service/release/publish.h"
 #include "service/release/schedule.h"
 
+#define RETRY_MAX_MS 5000 /* between looks that fail, unless they are further apart anyway */
+
 /* Logged once for each version of a definition: the schedule leaves it out afterwards. Without memory for that, it is told
  * again at the next look. */
 static void refuse(struct schedule *schedule, const struct schedule_due *due, enum result result, const struct failure *why)
@@ -96,11 +98,11 @@ static void loop(struct db *db, int64_t poll_ms)
         enum result code = look(db, &schedule);
         metrics_set(METRIC_POSTGRES_UP, code != RESULT_UNAVAILABLE);
         status_ready(code != RESULT_UNAVAILABLE);
-        /* A failure that lasts is told at growing distances, not every second. */
+        /* A failure that lasts is told at growing distances, not at every look. */
         if (code == RESULT_OK)
             wait_ms = poll_ms;
-        else if (wait_ms < 10000)
-            wait_ms *= 2;
+        else if (wait_ms < RETRY_MAX_MS)
+            wait_ms = wait_ms * 2 < RETRY_MAX_MS ? wait_ms * 2 : RETRY_MAX_MS;
         (void)lifecycle_sleep_ms(wait_ms);
     }
     schedule_free(&schedule);

@@ -41,11 +41,11 @@ static enum result write_progress(struct db *db, const struct day *day, struct f
     static const char activity_sql[] =
         "INSERT INTO release.progress AS p (app, first_day, activity_through) VALUES ($1, $2, $3)"
         " ON CONFLICT (app) DO UPDATE SET activity_through = excluded.activity_through"
-        " WHERE coalesce(p.activity_through + 1, p.first_day) = excluded.activity_through RETURNING first_day";
+        " WHERE coalesce(p.activity_through + 1, p.first_day) <= excluded.activity_through RETURNING first_day";
     static const char sessions_sql[] =
         "INSERT INTO release.progress AS p (app, first_day, sessions_through) VALUES ($1, $2, $3)"
         " ON CONFLICT (app) DO UPDATE SET sessions_through = excluded.sessions_through"
-        " WHERE coalesce(p.sessions_through + 1, p.first_day) = excluded.sessions_through RETURNING first_day";
+        " WHERE coalesce(p.sessions_through + 1, p.first_day) <= excluded.sessions_through RETURNING first_day";
     struct db_params *params = db_params_new();
     db_int4(params, (int32_t)day->app->id);
     db_date(params, day->first_day);

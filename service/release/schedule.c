@@ -33,10 +33,21 @@ static const char due_sql[] =
     "        FROM state.triple AS t WHERE t.shard = s.shard AND t.app = o.app AND t.day <= o.activity_through) AS t),"
     "      CASE WHEN (o.created_at AT TIME ZONE o.time_zone)::date <= o.activity_through"
     "        THEN (o.created_at AT TIME ZONE o.time_zone)::date END) AS day) AS f ON o.first_day IS NULL)"
+    /* Between the end of an import and the day the app was made nobody looked: those days are passed over. */
+    " seen AS ("
+    "  SELECT s.*, (created_at AT TIME ZONE time_zone)::date AS made,"
+    "    coalesce((SELECT max(through) FROM config.seal_request AS q WHERE q.app = s.app), start - 1) AS imported"
+    "  FROM started AS s WHERE start IS NOT NULL),"
+    " stages AS ("
+    "  SELECT app, version, shards, start, made, imported,"
+    "    coalesce(activity_done + 1, start) AS a, coalesce(activity_through, start - 1) AS a_to,"
+    "    coalesce(sessions_done + 1, start) AS s, coalesce(sessions_through, start - 1) AS s_to FROM seen)"
     " SELECT app, version, shards, start,"
-    "   coalesce(activity_done + 1, start), coalesce(activity_through, start - 1),"
-    "   coalesce(sessions_done + 1, start), coalesce(sessions_through, start - 1)"
-    " FROM started WHERE start IS NOT NULL ORDER BY app";
+    "   CASE WHEN a > imported THEN greatest(a, made) ELSE a END,"
+    "   CASE WHEN a <= imported AND imported < made THEN least(a_to, imported) ELSE a_to END,"
+    "   CASE WHEN s > imported THEN greatest(s, made) ELSE s END,"
+    "   CASE WHEN s <= imported AND imported < made THEN least(s_to, imported) ELSE s_to END"
+    " FROM stages ORDER BY app";
 
 static enum result read_rows(struct db *db, const struct schedule *schedule, PGresult **out, struct failure *why)
 {

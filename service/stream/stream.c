@@ -652,7 +652,16 @@ enum result stream_check_durability(struct stream *stream, const char *durabilit
             return RESULT_INVALID;
         }
     }
-    enum result result = get_setting(stream, "maxmemory-policy", value, why);
+    /* While a background fsync runs, `everysec` answers before it has written: a killed Redis then forgets. */
+    enum result result = get_setting(stream, "appendfsync", value, why);
+    if (result != RESULT_OK)
+        return result;
+    if (strcmp(value, "everysec") == 0) {
+        failure_set(why, "ingest.durability", "process needs Redis to run with `appendfsync no` or `always`: with "
+            "`everysec` it may answer before it has written; set it in redis.conf");
+        return RESULT_INVALID;
+    }
+    result = get_setting(stream, "maxmemory-policy", value, why);
     if (result != RESULT_OK || strncmp(value, "allkeys", 7) != 0)
         return result;
     failure_set(why, "ingest.durability", "Redis may evict streams: set `maxmemory-policy noeviction` in redis.conf");

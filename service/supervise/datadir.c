@@ -132,16 +132,17 @@ static enum result enter(const char *path, struct failure *why)
     return RESULT_OK;
 }
 
+/* Whether process pid is a throng that lives: one that was killed may stay as a zombie for long. */
 static bool is_supervisor(long pid)
 {
-    char path[64], name[32] = "";
-    (void)snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+    char path[64], text[64] = "", state = 'Z';
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return false;
-    bool same = fgets(name, sizeof name, file) != NULL && strcmp(name, "throng\n") == 0;
+    bool same = fgets(text, sizeof text, file) != NULL && sscanf(text, "%*d (throng) %c", &state) == 1;
     (void)fclose(file);
-    return same;
+    return same && state != 'Z';
 }
 
 static bool has_open(const char *process, const struct stat *wanted)

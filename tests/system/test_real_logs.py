@@ -84,16 +84,19 @@ class RealLogs(unittest.TestCase):
 
     def seal(self, app, last):
         """Sessions of the last day end on the next; periods that began must end: well into the month after the next."""
-        self.installation.seal(app, days_after(last, 62))
+        self.installation.cli('seal', '--app', app, '--through', days_after(last, 62))
+        # Live again, the app would now close every empty day until today, beside the tests to come.
+        self.installation.sql("UPDATE config.app SET mode = 'importing' WHERE name = %s", (app,))
+        self.installation.wait_released(app, days_after(last, 62))
 
     def query(self, app, metric, interval):
         """The numbers as the command line gives them: {(period, n): value}."""
         text = self.installation.cli('query', '--app', app, metric, '--interval', interval, '--from', '2009-01-01', '--to',
-            '2016-12-31', '--format', 'csv')
+            '2020-12-31', '--format', 'csv')
         found = {}
         for row in csv.DictReader(text.splitlines()):
             n = row.get('n') or '-1'
-            found[row['period'], int(n)] = int(row['value']) if row['value'] not in ('', 'null') else None
+            found[row.get('period') or row['cohort'], int(n)] = int(row['value']) if row['value'] not in ('', 'null') else None
         return found
 
     def same(self, what, expected, found):
@@ -132,7 +135,8 @@ class RealLogs(unittest.TestCase):
         for column, metric in columns.items():
             factor = 1000 if metric.endswith('_ms') else 1
             expected = {(row['date'], -1): round(float(row[column]) * factor) for row in rows}
-            found = self.query(app, metric, 'day')
+            asked = metric in ('sessions', 'single_event_sessions')
+            found = self.query(app, metric, 'day') if asked else self.installation.released(app, metric)
             self.same(f'{app} {metric}', expected, found)
             more = {key: value for key, value in found.items() if value and key not in expected}
             self.assertFalse(more, f'{app} {metric}: days that the reference has not')
@@ -213,9 +217,11 @@ class RealLogs(unittest.TestCase):
     def test_retail(self):
         self.play('online_retail', 'plain')
 
+    @unittest.skipUnless(throng.LONG, 'THRONG_LONG=1')
     def test_retail_shuffled(self):
         self.play('online_retail', 'shuffled')
 
+    @unittest.skipUnless(throng.LONG, 'THRONG_LONG=1')
     def test_retail_pieces(self):
         self.play('online_retail', 'pieces')
 
@@ -228,6 +234,7 @@ class RealLogs(unittest.TestCase):
     def test_oulad(self):
         self.play('oulad_slice', 'plain')
 
+    @unittest.skipUnless(throng.LONG, 'THRONG_LONG=1')
     def test_oulad_ratcheted(self):
         self.play('oulad_slice', 'ratcheted_shuffled')
 

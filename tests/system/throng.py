@@ -324,8 +324,8 @@ class Throng:
     def is_program(pid, program):
         with contextlib.suppress(OSError):
             with open(f'/proc/{pid}/cmdline', 'rb') as file:
-                first = file.read().split(b'\0')[0].decode(errors='replace')
-            return os.path.basename(first).split(' ')[0] == program
+                first = file.read().split(b'\0')[0].decode(errors='replace').split(' ')[0]
+            return os.path.basename(first) == program
         return False
 
     def kill(self, name, number=signal.SIGKILL):

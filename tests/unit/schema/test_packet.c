@@ -396,8 +396,8 @@ static void test_bad_events(void **state)
         {15, 32}, {15, EVENT_SESSION_BEFORE}, {15, EVENT_SESSION}, /* flags: unknown; half of a pair; nothing follows */
         {7, 0xff},                  /* ts after 2100 */
         {19, 2},                    /* two events announced */
-        {36, 4}, {35, 0}, {35, NAMES_MAX + 1}, /* a user's flags and names */
-        {38, 2},                    /* two users announced */
+        {37, 4}, {36, 0}, {36, NAMES_MAX + 1}, /* a user's flags and names */
+        {39, 2},                    /* two users announced */
     };
     struct packet_writer writer;
     struct bytes packet;

@@ -614,6 +614,8 @@ static void test_speed(void **state)
     static struct keyd_name names[BATCH];
     struct timespec begun, ended;
     declare(keyd, 1, 92, 1);
+    assert_int_equal(
+        keyd_ratchet(keyd, 1, &why), RESULT_OK); /* as it is for all but an app's first epoch: two names */
     for (size_t i = 0; i < BATCH; i++) {
         (void)snprintf(texts[i], sizeof texts[i], "user-%zu", i);
         ids[i] = (struct keyd_id){.app = 1, .kind = PSEUDONYM_USER, .id = raw(texts[i])};
@@ -623,7 +625,7 @@ static void test_speed(void **state)
         assert_int_equal(keyd_map(keyd, now_ms(), ids, BATCH, names, &why), RESULT_OK);
     (void)clock_gettime(CLOCK_MONOTONIC, &ended);
     double s = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
-    print_message("keyd_map: %.0f users/s, %d a call\n", BATCH * ROUNDS / s, BATCH);
+    print_message("keyd_map: %.0f users/s of two names, %d a call\n", BATCH * ROUNDS / s, BATCH);
     keyd_stop(keyd);
 }
 

@@ -56,6 +56,7 @@ static void test_clocks(void **state)
     assert_false(keyepoch_clocks_agree(now_ms, now_ms + HOUR_MS + 1, -1));
     assert_false(keyepoch_clocks_agree(now_ms, now_ms, now_ms - HOUR_MS - 1));
     assert_false(keyepoch_clocks_agree(now_ms, now_ms - HOUR_MS, now_ms + HOUR_MS)); /* each near the first only */
+    assert_false(keyepoch_clocks_agree(now_ms, now_ms - HOUR_MS, now_ms - 2 * HOUR_MS));
     assert_false(keyepoch_clocks_agree(now_ms + 90LL * KEYEPOCH_DAY_MS, now_ms, now_ms));
 }
 

@@ -1,4 +1,4 @@
-#include "service/supervise/redis.h"
+#include "service/supervise/private_redis.h"
 
 #include <signal.h>
 #include <sodium.h>
@@ -65,7 +65,7 @@ static enum result write_configuration(const char *data, int64_t memory_bytes, b
         "maxmemory %lld\n"
         "maxmemory-policy noeviction\n"
         "aclfile %s/redis/users.acl\n",
-        data, data, strict ? "always" : "everysec", (long long)memory_bytes, data);
+        data, data, strict ? "always" : "no", (long long)memory_bytes, data);
     return secrets_write(datadir_join(folder, data, "redis"), "redis.conf", text, why);
 }
 
@@ -79,7 +79,7 @@ static const char *find_server(void)
     return NULL;
 }
 
-enum result redis_plan(const char *data, int64_t memory_bytes, bool strict, struct supervise_service *service,
+enum result private_redis_plan(const char *data, int64_t memory_bytes, bool strict, struct supervise_service *service,
     struct failure *why)
 {
     char path[DATADIR_PATH_BYTES];
@@ -117,7 +117,7 @@ static int dial(const char *data)
     return fd;
 }
 
-bool redis_ready(const void *data, pid_t pid)
+bool private_redis_ready(const void *data, pid_t pid)
 {
     (void)pid;
     char secrets[DATADIR_PATH_BYTES], password[SECRETS_MAX_BYTES], text[SECRETS_MAX_BYTES + 64], answer[256];

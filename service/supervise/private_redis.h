@@ -6,8 +6,8 @@
  * Threads:  any.
  * Failure:  RESULT_NOT_FOUND (no redis-server), RESULT_FAILED.
  */
-#ifndef THRONG_SUPERVISE_REDIS_H
-#define THRONG_SUPERVISE_REDIS_H
+#ifndef THRONG_SUPERVISE_PRIVATE_REDIS_H
+#define THRONG_SUPERVISE_PRIVATE_REDIS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,10 +18,10 @@
 
 /* Make the users' passwords if there are none, write redis.conf and users.acl to data/redis, and fill *service to run it.
  * strict: appendfsync always. */
-enum result redis_plan(const char *data, int64_t memory_bytes, bool strict, struct supervise_service *service,
+enum result private_redis_plan(const char *data, int64_t memory_bytes, bool strict, struct supervise_service *service,
     struct failure *why);
 
 /* Whether it answers PING to its admin; for supervise_await, with the path of the data directory. */
-bool redis_ready(const void *data, pid_t pid);
+bool private_redis_ready(const void *data, pid_t pid);
 
 #endif
