@@ -9,11 +9,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "service/base/clock.h"
 #include "service/base/log.h"
 #include "service/cli/embedded.h"
 
 #define DEFINITION "schema/apps/" SAMPLE_APP ".json"
 #define KEY "sample-key"
+#define SENT "sample-sent" /* holds the last day to seal */
 #define FILLED "sample-filled"
 
 /* Run this program with the words of plan; its exit status goes to *status. */
@@ -110,32 +112,80 @@ enum result sample_add(const struct install *install, struct supervise *supervis
     return result == RESULT_OK ? add_key(install, supervise, why) : result;
 }
 
-static void note_end(void *context, bool success)
+/* The crowd comes in two steps, each with its mark, so that either may be interrupted: its events are sent, then the days
+ * before yesterday are sealed. */
+static struct filling {
+    const struct install *install;
+    struct supervise *supervise;
+} filling;
+
+static enum result start_task(const char *name, void (*ended)(void *, bool), const char *const *words, size_t count,
+    struct failure *why)
 {
-    const struct install *install = context;
+    struct supervise_service task = {.stop_signal = SIGTERM, .stop_ms = 5000, .ended = ended};
+    task.plan = install_command(filling.install, name, install_log(filling.install, "sample"));
+    for (size_t i = 0; i < count; i++)
+        words_add(&task.plan.arguments, "%s", words[i]);
+    return supervise_start(filling.supervise, &task, why);
+}
+
+static void report(enum result result, const struct failure *why)
+{
+    if (result != RESULT_OK)
+        log_event(LOG_LEVEL_ERROR, "sample.failed", LOG_FAILURE(result, why));
+}
+
+static void note_sealed(void *context, bool success)
+{
+    (void)context;
     struct failure why = {0};
-    if (!success)
+    if (!success) {
+        log_event(LOG_LEVEL_ERROR, "sample.seal_failed", LOG_STR("log", "log/sample.log"));
+        return;
+    }
+    report(secrets_write(filling.install->data, FILLED, "by a simulated crowd\n", &why), &why);
+    log_event(LOG_LEVEL_INFO, "sample.filled", LOG_STR("app", SAMPLE_APP));
+}
+
+static enum result start_seal(struct failure *why)
+{
+    char through[SECRETS_MAX_BYTES];
+    enum result result = secrets_read(filling.install->data, SENT, through, why);
+    if (result != RESULT_OK)
+        return result;
+    const char *const words[] = {"seal", "--app", SAMPLE_APP, "--through", through};
+    return start_task("seal", note_sealed, words, sizeof words / sizeof *words, why);
+}
+
+static void note_sent(void *context, bool success)
+{
+    (void)context;
+    char through[32];
+    struct failure why = {0};
+    if (!success) {
         log_event(LOG_LEVEL_ERROR, "sample.simulation_failed", LOG_STR("log", "log/sample.log"));
-    else if (secrets_write(install->data, FILLED, "by a simulated crowd\n", &why) == RESULT_OK)
-        log_event(LOG_LEVEL_INFO, "sample.simulation_done", LOG_STR("app", SAMPLE_APP));
-    else
-        log_event(LOG_LEVEL_ERROR, "sample.mark_failed", LOG_FAILURE(RESULT_FAILED, &why));
+        return;
+    }
+    (void)clock_format(clock_now_ms() - 2LL * 24 * 3600 * 1000, through, sizeof through);
+    through[strcspn(through, "T")] = '\0';
+    enum result result = secrets_write(filling.install->data, SENT, through, &why);
+    if (result == RESULT_OK)
+        result = start_seal(&why);
+    report(result, &why);
 }
 
 enum result sample_fill(const struct install *install, struct supervise *supervise, bool *started, struct failure *why)
 {
+    static const char *const words[] = {"simulate", "--app", SAMPLE_APP, "--users", "400", "--days", "60", "--seed", "1",
+        "--no-seal"};
     char path[DATADIR_PATH_BYTES];
     *started = access(datadir_join(path, install->data, FILLED), F_OK) != 0;
     if (!*started)
         return RESULT_OK;
-    static struct install kept;
-    kept = *install;
-    struct supervise_service task = {.stop_signal = SIGTERM, .stop_ms = 5000, .ended = note_end, .context = &kept};
-    task.plan = install_command(install, "simulate", install_log(install, "sample"));
-    static const char *const arguments[] = {"simulate", "--app", SAMPLE_APP, "--users", "400", "--days", "60", "--seed", "1"};
-    for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
-        words_add(&task.plan.arguments, "%s", arguments[i]);
-    return supervise_start(supervise, &task, why);
+    filling = (struct filling){.install = install, .supervise = supervise};
+    if (access(datadir_join(path, install->data, SENT), F_OK) == 0)
+        return start_seal(why);
+    return start_task("simulate", note_sent, words, sizeof words / sizeof *words, why);
 }
 
 enum result sample_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why)

@@ -1,9 +1,10 @@
 /*
  * The sample app of `throng up`: added at first start, with a key to send events, and filled by a simulated crowd in the
- * background. What is done is marked in DATA/secrets/sample-key and DATA/sample-filled; what was interrupted goes on.
+ * background. What is done is marked in DATA/secrets/sample-key, DATA/sample-sent and
+ * DATA/sample-filled; what was interrupted goes on.
  *
  * Sees:     the sample app's ingest key.
- * Uses:     this program's own commands app, key and simulate, as child processes.
+ * Uses:     this program's own commands app, key, simulate and seal, as child processes.
  * Threads:  one.
  * Failure:  as service/supervise; a simulation that fails is logged and begun again at the next start.
  */

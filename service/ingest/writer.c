@@ -185,6 +185,12 @@ static bool announce(struct writer *writer)
     }
     size_t waiting;
     (void)send_live(writer, shards);
+    /* While an incarnation before this one has not ended, its watermark holds every shard back, and the spool will do. A
+     * node that nobody knows of must be known first: else a day could close over what its spool holds. */
+    for (size_t s = 0; node_earlier(writer->parts.node, 0) == 0 && s < shards; s++) {
+        if (!writer->appends[s].done)
+            return false;
+    }
     writer->announced = spool_rest(writer, entries, numbers, shards, &waiting) == RESULT_OK;
     return writer->announced;
 }
