@@ -339,7 +339,7 @@ bool packet_next_user(struct packet_reader *reader, struct packet_user *user)
         return false;
     user->flags = from[0];
     user->names = from[1];
-    if (user->flags > 3 || user->names < 1 || user->names > NAMES_MAX)
+    if (user->flags > USER_ANONYMOUS || user->names < 1 || user->names > NAMES_MAX)
         return corrupt(reader);
     for (size_t i = 0; i < user->names; i++) {
         if (!take_pseudonym(reader, &user->name[i]))

@@ -75,7 +75,6 @@ struct packet_part {
 
 /* flags of a user */
 #define USER_ANONYMOUS 0x01u /* a day's visitor without a user id: one name, day metrics only */
-#define USER_GRACE 0x02u     /* packets that name the user by a passed epoch may still be under way */
 
 struct packet_user {
     uint8_t flags;

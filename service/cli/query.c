@@ -139,56 +139,85 @@ static enum result read_points(struct query *query, struct db *db, const char *m
     return *out == NULL ? RESULT_FAILED : RESULT_OK;
 }
 
-/* Turn the points above into ratios to the points below. */
+/* Keep point as the next point of the answer; points are replaced from the front, so *kept never passes the one read. */
+static void keep(struct query *query, size_t *kept, const struct series_point *point)
+{
+    query->points[(*kept)++] = *point;
+}
+
+/* Turn the points above into ratios to the points below. Where the other part was never released, there is no ratio. */
 static enum result divide(struct query *query, struct db *db, struct failure *why)
 {
-    struct series_point *below = NULL;
-    size_t count = 0;
+    struct series_point *below = NULL, ratio;
+    size_t count = 0, kept = 0;
     const struct metric *metric = query->metric;
     enum result result = read_points(query, db, metric->below, query->interval, query->from_day, query->to_day, &below,
         &count, why);
     for (size_t i = 0; result == RESULT_OK && i < query->count; i++) {
-        struct series_point above = query->points[i];
-        struct series_point none = {.period = above.period};
-        const struct series_point *divisor = series_find(below, count, above.period, -1);
-        series_ratio(&above, divisor == NULL ? &none : divisor, metric->scale, metric->complement, &query->points[i]);
+        const struct series_point *divisor = series_find(below, count, query->points[i].period, -1);
+        if (divisor == NULL)
+            continue;
+        series_ratio(&query->points[i], divisor, metric->scale, metric->complement, &ratio);
+        keep(query, &kept, &ratio);
     }
+    query->count = kept;
     free(below);
     return result;
 }
 
+/* The first day that the app's releases know of: a month that begins before is shorter. */
+static enum result read_first_day(struct query *query, struct db *db, int32_t *first, struct failure *why)
+{
+    PGresult *rows = NULL;
+    struct db_params *params = db_params_new();
+    db_int4(params, query->row.id);
+    enum result result = db_run(db, "query_first", "SELECT first_day FROM release.progress WHERE app = $1", params, &rows,
+        why);
+    db_params_free(params);
+    if (result != RESULT_OK)
+        return result;
+    *first = PQntuples(rows) == 0 ? INT32_MIN : db_get_date(rows, 0, 0);
+    PQclear(rows);
+    return RESULT_OK;
+}
+
 static enum result make_sticky(struct query *query, struct db *db, struct failure *why)
 {
-    for (size_t i = 0; i < query->count; i++) {
+    int32_t first = INT32_MIN;
+    enum result result = read_first_day(query, db, &first, why);
+    for (size_t i = 0; result == RESULT_OK && i < query->count; i++) {
         struct series_point month = query->points[i], mean, *days = NULL;
         size_t count = 0;
-        int32_t next = series_month(month.period, 1);
-        enum result result = read_points(query, db, "active_users", "day", month.period, next - 1, &days, &count, why);
+        int32_t begin = month.period < first ? first : month.period, next = series_month(month.period, 1);
+        result = read_points(query, db, "active_users", "day", begin, next - 1, &days, &count, why);
         if (result != RESULT_OK)
-            return result;
-        series_mean(days, count, next - month.period, &mean);
+            break;
+        series_mean(days, count, next - begin, &mean);
         mean.period = month.period;
         series_ratio(&mean, &month, 1, false, &query->points[i]);
         free(days);
     }
-    return RESULT_OK;
+    return result;
 }
 
+/* The first month has nothing to grow from, and no row. */
 static enum result make_growth(struct query *query, struct db *db, struct failure *why)
 {
-    struct series_point *all = NULL;
-    size_t count = 0;
+    struct series_point *all = NULL, ratio;
+    size_t count = 0, kept = 0;
     int32_t from = query->count == 0 ? query->from_day : series_month(query->points[0].period, -1);
     enum result result = read_points(query, db, "active_users", "month", from, query->to_day, &all, &count, why);
     for (size_t i = 0; result == RESULT_OK && i < query->count; i++) {
-        struct series_point now = query->points[i];
-        struct series_point none = {.period = now.period};
-        const struct series_point *before = series_find(all, count, series_month(now.period, -1), -1);
-        series_ratio(&now, before == NULL ? &none : before, 1, false, &query->points[i]);
-        query->points[i].value -= 1;
-        query->points[i].low -= 1;
-        query->points[i].high -= 1;
+        const struct series_point *before = series_find(all, count, series_month(query->points[i].period, -1), -1);
+        if (before == NULL)
+            continue;
+        series_ratio(&query->points[i], before, 1, false, &ratio);
+        ratio.value -= 1;
+        ratio.low -= 1;
+        ratio.high -= 1;
+        keep(query, &kept, &ratio);
     }
+    query->count = kept;
     free(all);
     return result;
 }
@@ -398,7 +427,9 @@ static void share_cell(struct grid *grid, const struct series_point *cell, const
         return;
     }
     series_ratio(cell, size, 100, false, &share);
-    if (share.known)
+    if (size->known && size->value <= 0)
+        grid_cell(grid, "·");
+    else if (share.known)
         grid_format(grid, "%.1f", share.value);
     else
         grid_cell(grid, "—");
@@ -442,7 +473,7 @@ static void print_matrix(const struct query *query)
     }
     grid_print(grid, stdout);
     grid_free(grid);
-    puts("percent of the cohort; blank: not over yet; —: suppressed");
+    puts("percent of the cohort; blank: not over yet; ·: nobody in it; —: suppressed");
 }
 
 static void print_protection(const struct query *query)

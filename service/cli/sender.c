@@ -230,6 +230,22 @@ static void count_reason(struct sender_tally *tally, const char *reason)
     tally->other++;
 }
 
+/* Keep the rejections with the smallest seqs, in order: answers come in any. */
+static void show_rejected(struct sender_tally *tally, uint64_t seq, const char *reason, const char *field)
+{
+    size_t at = tally->shown_count;
+    while (at > 0 && tally->shown[at - 1].seq > seq)
+        at--;
+    if (at == SENDER_SHOWN)
+        return;
+    if (tally->shown_count < SENDER_SHOWN)
+        tally->shown_count++;
+    memmove(&tally->shown[at + 1], &tally->shown[at], (tally->shown_count - at - 1) * sizeof tally->shown[0]);
+    tally->shown[at].seq = seq;
+    snprintf(tally->shown[at].reason, sizeof tally->shown[at].reason, "%s", reason);
+    snprintf(tally->shown[at].field, sizeof tally->shown[at].field, "%s", field);
+}
+
 static void count_rejected(struct sender_tally *tally, const struct ticket *ticket, const json_t *row)
 {
     const char *reason = json_string_value(json_object_get(row, "type"));
@@ -237,12 +253,8 @@ static void count_rejected(struct sender_tally *tally, const struct ticket *tick
     json_int_t index = json_integer_value(json_object_get(row, "index"));
     tally->rejected++;
     count_reason(tally, reason == NULL ? "" : reason);
-    if (tally->shown_count == SENDER_SHOWN || index < 0 || (size_t)index >= ticket->count)
-        return;
-    struct sender_rejection *shown = &tally->shown[tally->shown_count++];
-    shown->seq = ticket->seqs[index];
-    snprintf(shown->reason, sizeof shown->reason, "%s", reason == NULL ? "unknown" : reason);
-    snprintf(shown->field, sizeof shown->field, "%s", field == NULL ? "" : field);
+    if (index >= 0 && (size_t)index < ticket->count)
+        show_rejected(tally, ticket->seqs[index], reason == NULL ? "unknown" : reason, field == NULL ? "" : field);
 }
 
 /* Ingest's problem document says it better than we can. */

@@ -183,8 +183,6 @@ static bool write_user(const struct place *place, const struct groups *groups, u
     struct packet_user user = {.names = name->names};
     if (request->ids[id].kind == PSEUDONYM_VISITOR)
         user.flags |= USER_ANONYMOUS;
-    if (name->grace && request->ids[id].kind == PSEUDONYM_USER)
-        user.flags |= USER_GRACE;
     memcpy(user.name, name->name, name->names * sizeof *user.name);
     if (!open_user(place, &user))
         return false;

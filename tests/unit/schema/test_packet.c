@@ -165,7 +165,7 @@ static struct bytes events_packet(void)
     struct packet_event least_event = {0}, most_event = event_most();
     struct packet_part plain = {.app = 1}, full = {.app = UINT32_MAX, .definition = UINT32_MAX, .epoch = UINT32_MAX,
         .received_at_ms = TS_MAX_MS - 1, .flags = 7, .source = name_of(0xcc), .source_before = name_of(0xdd)};
-    struct packet_user one = {.names = 1}, all = {.flags = 3, .names = NAMES_MAX};
+    struct packet_user one = {.names = 1}, all = {.flags = USER_ANONYMOUS, .names = NAMES_MAX};
     for (size_t i = 0; i < NAMES_MAX; i++)
         all.name[i] = name_of((uint8_t)(i + 1));
     packet_begin(&writer, packet.at, sizeof packet.at, &most);
@@ -197,7 +197,7 @@ static void test_known_events(void **state)
         0x02,                                                           /* with a source */
         0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
         0x01, 0x00,                                                     /* one user */
-        0x02, 0x01,                                                     /* in grace, one name */
+        0x01, 0x01,                                                     /* a day's visitor, one name */
         0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11,
         0x01, 0x00,                                                     /* one event */
         0x07, 0x00, 0x0c,                                               /* event 7, engaged, a view */
@@ -211,7 +211,7 @@ static void test_known_events(void **state)
     const struct packet_header header = {.type = PACKET_EVENTS, .node = 0x0102030405060708, .shard = 15, .n = 7};
     const struct packet_part part = {.app = 5, .definition = 3, .epoch = 1000, .received_at_ms = 1767225600000,
         .flags = PART_SOURCE, .source = name_of(0xcc)};
-    const struct packet_user user = {.flags = USER_GRACE, .names = 1, .name = {name_of(0x11)}};
+    const struct packet_user user = {.flags = USER_ANONYMOUS, .names = 1, .name = {name_of(0x11)}};
     const struct packet_event event = {.name = 7, .flags = EVENT_ENGAGED | EVENT_VIEW, .ts_ms = 1767225599000, .seq = 128,
         .engaged_ms = 5300, .props = 2, .prop = {{0, -1}, {3, 200}}};
     packet_begin(&writer, bytes, sizeof bytes, &header);
@@ -279,7 +279,8 @@ static void test_extreme_events(void **state)
     assert_true(packet_next_part(&reader, &part) && part.users == 2 && part.app == UINT32_MAX);
     assert_memory_equal(part.source_before.bytes, name_of(0xdd).bytes, PSEUDONYM_BYTES);
     assert_true(packet_next_user(&reader, &user) && user.events == 0);
-    assert_true(packet_next_user(&reader, &user) && user.events == 2 && user.names == NAMES_MAX && user.flags == 3);
+    assert_true(packet_next_user(&reader, &user) && user.events == 2 && user.names == NAMES_MAX);
+    assert_int_equal(user.flags, USER_ANONYMOUS);
     assert_true(packet_next_event(&reader, &event));
     assert_true(event.seq == SEQ_MAX && event.engaged_ms == ENGAGED_MAX_MS && event.ts_ms == TS_MAX_MS - 1);
     for (size_t i = 0; i < EVENT_PROPS_MAX; i++)
