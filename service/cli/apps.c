@@ -105,8 +105,10 @@ enum result apps_sealed_until_ms(struct db *db, const struct apps_row *row, int6
     db_int4(params, row->id);
     db_text(params, row->app.time_zone);
     enum result result = db_run(db, "apps_sealed",
-        "SELECT s.start_ms FROM release.progress p,"
-        " config.day_starts($2::text, p.activity_through + 1, p.activity_through + 1) s WHERE p.app = $1",
+        "SELECT s.start_ms FROM (SELECT max(activity_through) AS day FROM ("
+        "SELECT activity_through FROM release.progress WHERE app = $1 UNION ALL"
+        " SELECT activity_through FROM state.progress WHERE app = $1) p) closed,"
+        " config.day_starts($2::text, closed.day + 1, closed.day + 1) s WHERE closed.day IS NOT NULL",
         params, &rows, why);
     db_params_free(params);
     if (result != RESULT_OK)

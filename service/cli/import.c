@@ -237,18 +237,9 @@ static enum result prepare(struct import *import, struct db *db, struct failure 
     return result;
 }
 
-static enum result send_all(struct import *import, struct db *db, struct failure *why)
+static enum result send_file(struct import *import, struct failure *why)
 {
-    const char *socket = command_admin_socket(import->context);
-    if (access(socket, F_OK) != 0) {
-        failure_set(why, "ingest", "is not running here: it has no admin socket");
-        return RESULT_UNAVAILABLE;
-    }
-    enum result result = apps_set_importing(db, &import->row, true, why);
-    if (result == RESULT_OK)
-        result = sender_new(socket, &import->row.app, (size_t)import->options.parallel, &import->sender, why);
-    if (result != RESULT_OK)
-        return result;
+    enum result result;
     set_visitor_key(import);
     progress_begin(&import->progress, import->context->terminal, "import");
     result = pass(import, false, send_line, why);
@@ -261,6 +252,25 @@ static enum result send_all(struct import *import, struct db *db, struct failure
         failure_set(why, "FILE", "changed while it was imported");
         return RESULT_FAILED;
     }
+    return result;
+}
+
+static enum result send_all(struct import *import, struct db *db, struct failure *why)
+{
+    const char *socket = command_admin_socket(import->context);
+    if (access(socket, F_OK) != 0) {
+        failure_set(why, "ingest", "is not running here: it has no admin socket");
+        return RESULT_UNAVAILABLE;
+    }
+    bool was_live = !import->row.importing;
+    enum result result = apps_set_importing(db, &import->row, true, why);
+    if (result == RESULT_OK)
+        result = sender_new(socket, &import->row.app, (size_t)import->options.parallel, &import->sender, why);
+    if (result == RESULT_OK)
+        result = send_file(import, why);
+    /* A refused import leaves a live app live; one that was cut off may hold events, and waits for another try. */
+    if ((result == RESULT_DENIED || result == RESULT_INVALID) && was_live && sender_tally(import->sender)->accepted == 0)
+        apps_set_importing(db, &import->row, false, NULL);
     return result;
 }
 
