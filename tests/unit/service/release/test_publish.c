@@ -74,7 +74,7 @@ static int bin_of(int user, int day, int session)
     return (int)(hash((uint32_t)user, (uint32_t)day, 10 + (uint32_t)session) % BINS);
 }
 
-static void shell(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
 {
     char command[2048];
     va_list arguments;
