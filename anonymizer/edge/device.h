@@ -18,8 +18,8 @@ enum device_class device_classify(const char *user_agent);
 /* "desktop", "mobile", "tablet" or "other". A static string. */
 const char *device_name(enum device_class device);
 
-/* Whether user_agent calls itself an automaton (crawler, monitor, headless browser, link preview). NULL, or a library's
- * name such as a backend sends, is none. */
+/* Whether user_agent calls itself an automaton (crawler, monitor, headless browser, link preview). NULL, or a
+ * library's name such as a backend sends, is none. */
 bool device_is_bot(const char *user_agent);
 
 #endif

@@ -1,14 +1,15 @@
 /*
- * keyd: the process that holds the pseudonymization keys, and the calls by which ingest asks it. keyd_start() forks; the
- * child keeps a socketpair and one pre-opened key file, locks its memory, refuses core dumps and tracing, enters a
- * seccomp filter and answers until the other end closes. Keys never cross the socketpair, but for spool segment keys.
+ * keyd: the process that holds the pseudonymization keys, and the calls by which ingest asks it. keyd_start() forks;
+ * the child keeps a socketpair and one pre-opened key file, locks its memory, refuses core dumps and tracing, enters
+ * a seccomp filter and answers until the other end closes. Keys never cross the socketpair, but for spool segment
+ * keys.
  *
  * Sees:     raw identifiers (both sides); keys (the child only).
  * Uses:     libsodium, libseccomp, schema/.
  * Threads:  calls on one struct keyd are serialised by a mutex inside; any thread may call.
- * Failure:  RESULT_UNAVAILABLE means the child is gone: the caller must exit (a process with open sockets never forks a
- *           new keyd). RESULT_FAILED from a call that changes keys means that the key file could not be written: nothing
- *           was told of the new keys, and keyd has ended. Outputs are untouched on failure.
+ * Failure:  RESULT_UNAVAILABLE means the child is gone: the caller must exit (a process with open sockets never forks
+ *           a new keyd). RESULT_FAILED from a call that changes keys means that the key file could not be written:
+ *           nothing was told of the new keys, and keyd has ended. Outputs are untouched on failure.
  */
 #ifndef THRONG_EDGE_KEYD_H
 #define THRONG_EDGE_KEYD_H
@@ -37,12 +38,12 @@ struct keyd_options {
     bool sandbox;           /* seccomp; off only under sanitizers */
 };
 
-/* Open the key file, fork keyd and wait until it is ready. Call before any thread or socket exists, from the thread that
- * lives as long as the process (keyd is killed when it ends). On success *out is owned by the caller until keyd_stop.
- * RESULT_INVALID (wrong passphrase; a file that others may read), RESULT_CORRUPT (no valid slot), RESULT_NOT_FOUND (no
- * file and not may_create), RESULT_UNAVAILABLE (another process holds the file). keyd ignores SIGINT, SIGTERM and SIGHUP,
- * so that a signal to the whole group lets the caller drain first. THRONG_TEST_CLOCK_OFFSET_MS in the environment shifts
- * keyd's wall clock. */
+/* Open the key file, fork keyd and wait until it is ready. Call before any thread or socket exists, from the thread
+ * that lives as long as the process (keyd is killed when it ends). On success *out is owned by the caller until
+ * keyd_stop. RESULT_INVALID (wrong passphrase; a file that others may read), RESULT_CORRUPT (no valid slot),
+ * RESULT_NOT_FOUND (no file and not may_create), RESULT_UNAVAILABLE (another process holds the file). keyd ignores
+ * SIGINT, SIGTERM and SIGHUP, so that a signal to the whole group lets the caller drain first.
+ * THRONG_TEST_CLOCK_OFFSET_MS in the environment shifts keyd's wall clock. */
 enum result keyd_start(const struct keyd_options *options, struct keyd **out, struct failure *why);
 
 /* Ask keyd to end, wait for it, free keyd. NULL is allowed. */
@@ -53,10 +54,10 @@ pid_t keyd_pid(const struct keyd *keyd);
 /* See keyd_pid. */
 int keyd_watch_fd(const struct keyd *keyd);
 
-/* Tell keyd of an app: makes its root if new and allowed (RESULT_DENIED if not), sets how its epochs run: epoch_days 92
- * (calendar quarters) or 7 to 366, link_epochs 1 to LINK_EPOCHS_MAX (else RESULT_INVALID). RESULT_FULL beyond 256 apps.
- * Idempotent; needed once per app and process before keyd_map names it. A changed epoch_days holds from the next
- * keyd_tick that finds the clocks to agree; a smaller link_epochs destroys the keys beyond it at once. */
+/* Tell keyd of an app: makes its root if new and allowed (RESULT_DENIED if not), sets how its epochs run: epoch_days
+ * 92 (calendar quarters) or 7 to 366, link_epochs 1 to LINK_EPOCHS_MAX (else RESULT_INVALID). RESULT_FULL beyond 256
+ * apps. Idempotent; needed once per app and process before keyd_map names it. A changed epoch_days holds from the
+ * next keyd_tick that finds the clocks to agree; a smaller link_epochs destroys the keys beyond it at once. */
 enum result keyd_declare(struct keyd *keyd, uint32_t app, uint32_t epoch_days, uint32_t link_epochs,
     struct failure *why);
 
@@ -77,10 +78,10 @@ struct keyd_name {
     struct pseudonym name[NAMES_MAX]; /* [0] of this epoch */
 };
 
-/* Map ids[0..count-1] to out[0..count-1], all under one consistent set of keys; RESULT_INVALID if count > KEYD_IDS_MAX or
- * a kind is none of pseudonym.h. now_ms (wall clock) tells grace and picks the visitor's day (UTC): a day earlier than one
- * seen before is taken as that one, and more than 26 hours after what keyd expects from the time it started at as that
- * limit, so that a jump of the clock cannot burn the keys of days to come. */
+/* Map ids[0..count-1] to out[0..count-1], all under one consistent set of keys; RESULT_INVALID if count >
+ * KEYD_IDS_MAX or a kind is none of pseudonym.h. now_ms (wall clock) tells grace and picks the visitor's day (UTC): a
+ * day earlier than one seen before is taken as that one, and more than 26 hours after what keyd expects from the time
+ * it started at as that limit, so that a jump of the clock cannot burn the keys of days to come. */
 enum result keyd_map(struct keyd *keyd, int64_t now_ms, const struct keyd_id *ids, size_t count,
     struct keyd_name *out, struct failure *why);
 
@@ -90,19 +91,19 @@ struct keyd_tick {
     uint32_t ratcheted;   /* apps moved to a new epoch by this call */
 };
 
-/* Ratchet every app whose epoch has passed by the clock; call at least each minute. redis_ms: Redis's TIME, or -1 if it
- * cannot be had (then nothing is ratcheted). */
+/* Ratchet every app whose epoch has passed by the clock; call at least each minute. redis_ms: Redis's TIME, or -1 if
+ * it cannot be had (then nothing is ratcheted). */
 enum result keyd_tick(struct keyd *keyd, int64_t redis_ms, struct keyd_tick *out, struct failure *why);
 
 /* Move app to its next epoch now (an operator's order; the calendar goes on from there). RESULT_NOT_FOUND. */
 enum result keyd_ratchet(struct keyd *keyd, uint32_t app, struct failure *why);
 
-/* As keyd_ratchet, with fresh randomness mixed in: whoever held the earlier key cannot follow. Other nodes cannot either,
- * until they are given this key file. RESULT_NOT_FOUND. */
+/* As keyd_ratchet, with fresh randomness mixed in: whoever held the earlier key cannot follow. Other nodes cannot
+ * either, until they are given this key file. RESULT_NOT_FOUND. */
 enum result keyd_rotate(struct keyd *keyd, uint32_t app, struct failure *why);
 
-/* Destroy every key of app, durably: its names can never be computed again. The app is undeclared then; declaring it anew
- * makes a new root. RESULT_NOT_FOUND. */
+/* Destroy every key of app, durably: its names can never be computed again. The app is undeclared then; declaring it
+ * anew makes a new root. RESULT_NOT_FOUND. */
 enum result keyd_destroy(struct keyd *keyd, uint32_t app, struct failure *why);
 
 /* What keyd_read_status tells of an app. */
@@ -120,9 +121,9 @@ enum result keyd_read_status(struct keyd *keyd, struct keyd_status *out, size_t 
     struct failure *why);
 
 /* The key of spool segment `segment` (counted from 0; later than any forgotten). keyd derives them by a chain of its
- * own and keeps the chain at the first segment not forgotten. RESULT_NOT_FOUND if it is forgotten, RESULT_INVALID if it is
- * 2^20 or more segments ahead of that one. A node that was given another's key file has the same chain: nonces under
- * these keys must be random. */
+ * own and keeps the chain at the first segment not forgotten. RESULT_NOT_FOUND if it is forgotten, RESULT_INVALID if
+ * it is 2^20 or more segments ahead of that one. A node that was given another's key file has the same chain: nonces
+ * under these keys must be random. */
 enum result keyd_spool_key(struct keyd *keyd, uint64_t segment, uint8_t out[KEYD_SPOOL_KEY_BYTES],
     struct failure *why);
 

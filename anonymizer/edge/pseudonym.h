@@ -1,6 +1,6 @@
 /*
- * Pseudonymization: replace a raw identifier by a token that is stable for one app, one kind of identifier and one epoch,
- * and says nothing outside.
+ * Pseudonymization: replace a raw identifier by a token that is stable for one app, one kind of identifier and one
+ * epoch, and says nothing outside.
  *
  *   key(app, epoch + 1) = BLAKE2b-256(key = key(app, epoch), "throng ratchet 1")
  *   pseudonym           = BLAKE2b-128(key = key(app, epoch), kind u8 ‖ length u16le ‖ bytes)

@@ -71,10 +71,14 @@ CREATE TABLE config.node_retired (
 );
 
 -- Day starts of a zone, where a day may have 0, 23 or 25 hours. A midnight that does not exist is the first moment after.
+-- Of a midnight that comes twice the day begins with the first: AT TIME ZONE takes the second, just before which the clock
+-- shows the day already, and how far in.
 CREATE FUNCTION config.day_starts(zone text, first date, last date)
 RETURNS TABLE (day date, start_ms bigint) LANGUAGE sql STABLE AS $$
-    SELECT d::date, (extract(epoch FROM d::timestamp AT TIME ZONE zone) * 1000)::bigint
+    SELECT d::date, (extract(epoch FROM m.at - greatest(b.shown - d, interval '0')) * 1000)::bigint
     FROM generate_series(first::timestamp, last::timestamp, interval '1 day') AS d
+    CROSS JOIN LATERAL (SELECT d AT TIME ZONE zone AS at) AS m
+    CROSS JOIN LATERAL (SELECT ((m.at - interval '1 ms') AT TIME ZONE zone) + interval '1 ms' AS shown) AS b
 $$;
 
 CREATE FUNCTION config.touch() RETURNS trigger

@@ -28,7 +28,6 @@ CREATE TABLE state.seen (
     seqs int8multirange NOT NULL,
     PRIMARY KEY (shard, app, source, day)
 );
-CREATE INDEX seen_day ON state.seen (shard, day);
 
 CREATE TABLE state.fragment (
     shard int NOT NULL,
@@ -44,7 +43,6 @@ CREATE TABLE state.fragment (
     engaged_ms bigint NOT NULL
 );
 CREATE INDEX fragment_user ON state.fragment (shard, app, usr, start_ms);
-CREATE INDEX fragment_start ON state.fragment (shard, app, start_ms);
 
 -- A session that began on a sealed day and goes on after it: what of the next day belongs to it.
 CREATE TABLE state.carry (
@@ -65,7 +63,6 @@ CREATE TABLE state.person (
     last_receipt date NOT NULL, -- UTC
     PRIMARY KEY (shard, app, usr)
 );
-CREATE INDEX person_receipt ON state.person (shard, app, last_receipt);
 
 CREATE TABLE state.person_month (
     shard int NOT NULL,

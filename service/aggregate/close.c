@@ -18,8 +18,9 @@ struct due {
 /* The last day that ended at least wait_ms before watermark_ms. */
 static int32_t last_day_before(const struct calendar *calendar, int64_t watermark_ms, int64_t wait_ms)
 {
-    int64_t ms = watermark_ms - wait_ms;
-    return ms < TS_MIN_MS || ms >= TS_MAX_MS ? FOLD_NO_DAY : calendar_day(calendar, ms) - 1;
+    if (watermark_ms < TS_MIN_MS + wait_ms || watermark_ms - wait_ms >= TS_MAX_MS)
+        return FOLD_NO_DAY;
+    return calendar_day(calendar, watermark_ms - wait_ms) - 1;
 }
 
 /* at: index of the app in shard->apps, which stand in the directory's order. */
@@ -35,11 +36,16 @@ static struct due due_of(const struct shard *shard, size_t at, int64_t watermark
         due.activity = last_day_before(known->calendar, watermark_ms, lateness);
         due.sessions = last_day_before(known->calendar, watermark_ms,
             lateness + SESSION_MAX_MS + definition->session_timeout_ms);
+        /* Around a day of 23 or 25 hours that is not enough: every day that a session may reach takes no more events. */
+        while (due.sessions > CALENDAR_FIRST_DAY &&
+            calendar_day(known->calendar, calendar_end_ms(known->calendar, due.sessions) + SESSION_MAX_MS - 1) > due.activity)
+            due.sessions--;
     }
     /* Until the day an app was made is over, its history may still be imported. */
     if (shard->apps[at].activity_through == FOLD_NO_DAY && due.activity < known->created_day)
         due.activity = FOLD_NO_DAY;
-    bool ordered = known->seal_through_day != FOLD_NO_DAY && (known->seal_force || known->seal_requested_ms < watermark_ms);
+    bool ordered = known->seal_through_day >= CALENDAR_FIRST_DAY && known->seal_through_day < CALENDAR_LAST_DAY &&
+        (known->seal_force || known->seal_requested_ms < watermark_ms);
     if (ordered && known->seal_through_day > due.activity)
         due.activity = known->seal_through_day;
     if (ordered && known->seal_through_day > due.sessions)

@@ -108,8 +108,8 @@ static enum result load_calendar(struct db *db, const char *zone, const struct c
 static const char catalogue_sql[] =
     "SELECT json_build_object('format', 1, 'version', $1::bigint, 'shards', (SELECT shards FROM config.installation),"
     " 'apps', coalesce((SELECT json_agg(json_build_object('id', a.app, 'version', a.version, 'mode', a.mode,"
-    "   'sealed_until_ms', coalesce((SELECT (extract(epoch FROM (max(p.activity_through) + 1)::timestamp"
-    "     AT TIME ZONE a.time_zone) * 1000)::bigint FROM state.progress p WHERE p.app = a.app), 0),"
+    "   'sealed_until_ms', coalesce((SELECT s.start_ms FROM (SELECT max(activity_through) + 1 AS day FROM state.progress"
+    "     WHERE app = a.app) p, config.day_starts(a.time_zone, p.day, p.day) s), 0),"
     "   'definition', d.body) ORDER BY a.app)"
     "   FROM config.app a JOIN config.definition d ON d.app = a.app AND d.version = a.version), '[]'),"
     " 'write_keys', coalesce((SELECT json_agg(json_build_object('hash', encode(hash, 'hex'), 'app', app))"

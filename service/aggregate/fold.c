@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define DAY_MS 86400000LL
+#define REFUSALS_MAX (1LL << 40) /* of one row: sums of what a broken node says must not overflow */
 #define KEEP_BYTES ((size_t)4 << 20) /* a list larger than this is given back when cleared */
 
 static void *grow(void *list, size_t *size, size_t item_bytes)
@@ -55,7 +56,9 @@ static void register_source(struct fold *fold, const struct packet_part *part)
     source->has_before = true;
     source->before = part->source_before;
     source->name = part->source;
-    source->loaded = false;
+    uint32_t other = table_find(&fold->table, part->app, TABLE_SOURCE, &part->source_before);
+    if (other != TABLE_NONE && other != at) /* met by each name alone before: what counted by either is known by both */
+        ranges_add_all(&source->known, &fold->sources[other].known);
     if (at < fold->sources_loaded)
         fold->sources_loaded = at;
     table_put(&fold->table, part->app, TABLE_SOURCE, &part->source, at);
@@ -254,6 +257,7 @@ void fold_prepare(struct fold *fold, const uint8_t *bytes, size_t length, fold_f
     (void)packet_open(&reader, bytes, length, &header);
     while (packet_next_part(&reader, &part)) {
         struct fold_app *app = find(context, part.app);
+        fold->met_unknown_app = fold->met_unknown_app || app == NULL;
         if (app != NULL)
             note_epoch(app, &part);
         if (part.flags & PART_SOURCE)
@@ -294,7 +298,7 @@ void fold_refuse(struct fold *fold, int64_t at_ms, const struct packet_count *ro
     for (size_t i = 0; i < count; i++) {
         struct fold_refusal *refusal = APPEND(fold, refusals);
         *refusal = (struct fold_refusal){.app = rows[i].app, .day = utc_day(at_ms), .reason = rows[i].reason,
-            .count = (int64_t)rows[i].count};
+            .count = rows[i].count < REFUSALS_MAX ? (int64_t)rows[i].count : REFUSALS_MAX};
     }
 }
 

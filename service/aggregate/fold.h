@@ -37,6 +37,7 @@ struct fold_app {
     const struct calendar *calendar;
     int32_t activity_through; /* last closed day of stage one, or FOLD_NO_DAY */
     int32_t sessions_through;
+    int32_t folded_through;   /* the activity_through with which old months were last folded */
     int64_t epoch;            /* the highest seen, -1: none */
     int64_t epoch_since_ms;   /* receipt of its first packet */
     bool epoch_changed;       /* since the last flush */
@@ -54,7 +55,7 @@ struct fold_user {
 
 struct fold_source {
     uint32_t app;
-    bool loaded, has_before;
+    bool has_before;
     int32_t receipt_day; /* UTC, of the last packet */
     struct pseudonym name, before;
     struct ranges known; /* seqs counted ever, as far as state.seen still tells */
@@ -124,12 +125,14 @@ struct fold {
     FOLD_LIST(fold_day, days);           /* after fold_digest, by user, then day */
     size_t sources_loaded;               /* sources below it were looked up */
     size_t strangers_loaded;
+    bool met_unknown_app;                /* by fold_prepare, since the caller last cleared it */
 };
 
 /* Finds the worker's struct fold_app; NULL if the app is unknown. */
 typedef struct fold_app *fold_find_app(void *context, uint32_t app);
 
-/* Register what the packet in bytes[0..length-1] (checked, of type events) names and fold has not met. */
+/* Register what the packet in bytes[0..length-1] (checked, of type events) names and fold has not met; sets
+ * fold->met_unknown_app if find does not know one of its apps. */
 void fold_prepare(struct fold *fold, const uint8_t *bytes, size_t length, fold_find_app *find, void *context);
 
 /* Count its events. Events of an app that find does not know are counted as late under that app. */

@@ -1,6 +1,7 @@
 #include "service/aggregate/ranges.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,20 +127,34 @@ char *ranges_format(const struct ranges *set)
     return text;
 }
 
+/* Read a number and the character after it. Not by sscanf, which measures the whole rest of the text each time. */
+static bool take_number(const char **text, char after, int64_t *value)
+{
+    if (**text != '-' && (**text < '0' || **text > '9'))
+        return false;
+    char *end;
+    errno = 0;
+    *value = strtoll(*text, &end, 10);
+    if (errno != 0 || *end != after)
+        return false;
+    *text = end + 1;
+    return true;
+}
+
 enum result ranges_parse(struct ranges *set, const char *text)
 {
     if (*text++ != '{')
         return RESULT_CORRUPT;
-    while (*text != '}') {
+    if (*text == '}')
+        return text[1] == '\0' ? RESULT_OK : RESULT_CORRUPT;
+    for (;; text++) {
         int64_t low;
         int64_t high;
-        int used = 0;
-        if (sscanf(text, "[%" SCNd64 ",%" SCNd64 ")%n", &low, &high, &used) != 2 || used == 0 || low >= high)
+        if (*text++ != '[' || !take_number(&text, ',', &low) || !take_number(&text, ')', &high) || low >= high)
             return RESULT_CORRUPT;
         (void)ranges_add(set, low, high);
-        text += used;
-        if (*text == ',')
-            text++;
+        if (*text != ',')
+            break;
     }
-    return text[1] == '\0' ? RESULT_OK : RESULT_CORRUPT;
+    return strcmp(text, "}") == 0 ? RESULT_OK : RESULT_CORRUPT;
 }

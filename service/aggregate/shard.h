@@ -43,6 +43,7 @@ struct shard {
     struct fold_app *apps;
     size_t app_count;
     uint64_t entries;         /* folded since the last flush */
+    int64_t unknown_since_ms; /* steady clock, when an app that the directory lacks was met; 0: none is */
     int64_t waiting_since_ms; /* steady clock, when the first of them came; 0: none */
     const struct directory *directory; /* of this round: borrowed while the worker holds it */
 };

@@ -65,7 +65,8 @@ enum result store_load_apps(struct db *db, struct shard *shard, struct failure *
     for (size_t i = 0; i < count; i++) {
         struct fold_app *app = &apps[i];
         *app = (struct fold_app){.app = known[i].definition->id, .definition = known[i].definition,
-            .calendar = known[i].calendar, .activity_through = FOLD_NO_DAY, .sessions_through = FOLD_NO_DAY, .epoch = -1};
+            .calendar = known[i].calendar, .activity_through = FOLD_NO_DAY, .sessions_through = FOLD_NO_DAY,
+            .folded_through = FOLD_NO_DAY, .epoch = -1};
         while (row < PQntuples(rows) && (uint32_t)db_get_int4(rows, row, 0) < app->app)
             row++;
         if (row < PQntuples(rows) && (uint32_t)db_get_int4(rows, row, 0) == app->app) {
@@ -78,8 +79,10 @@ enum result store_load_apps(struct db *db, struct shard *shard, struct failure *
                 app->epoch_since_ms = db_get_int8(rows, row, 4);
             }
         }
-        /* An epoch met since the last flush is not in the database yet. */
         const struct fold_app *last = shard_find_app(shard, app->app);
+        if (last != NULL)
+            app->folded_through = last->folded_through;
+        /* An epoch met since the last flush is not in the database yet. */
         if (last != NULL && last->epoch > app->epoch) {
             app->epoch = last->epoch;
             app->epoch_since_ms = last->epoch_since_ms;
@@ -254,7 +257,7 @@ static enum result find_unlinked(struct db *db, struct shard *shard, bool *linke
     return result;
 }
 
-/* $1 shard, $2 apps, $3 old names, $4 present names, $5 days on which the aliases die. */
+/* $1 shard, $2 apps, $3 old names, $4 present names, $5 days on which the aliases die; null: no alias. */
 static const char *const link_sql[][2] = {
     {"link.person",
         "WITH w AS (SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)),"
@@ -299,15 +302,19 @@ static const char *const link_sql[][2] = {
         "INSERT INTO state.alias AS a (shard, app, old, usr, dies_on)"
         " SELECT DISTINCT ON (app, old) $1, app, old, usr, dies"
         " FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)"
-        " WHERE dies > current_date"
+        " WHERE dies IS NOT NULL"
         " ON CONFLICT (shard, app, old) DO UPDATE SET usr = excluded.usr, dies_on = excluded.dies_on"},
 };
 
-static int32_t alias_dies_on(struct shard *shard, uint32_t app)
+/* Append the day on which user's aliases die: by receipt, as packets with old names are refused, not by the clock. */
+static void add_death(struct db_params *params, struct shard *shard, const struct fold_user *user)
 {
-    const struct fold_app *known = shard_find_app(shard, app);
-    int64_t since_ms = known == NULL ? 0 : known->epoch_since_ms;
-    return (int32_t)(since_ms / 86400000) + FOLD_ALIAS_DAYS;
+    const struct fold_app *app = shard_find_app(shard, user->app);
+    int32_t day = app == NULL ? 0 : (int32_t)(app->epoch_since_ms / 86400000) + FOLD_ALIAS_DAYS;
+    if (user->last_receipt_day > day)
+        db_array_bytes(params, NULL, 0);
+    else
+        db_array_int(params, day);
 }
 
 /* The list of links: one for every old name of a user who has no row under the present one. */
@@ -326,7 +333,7 @@ static struct db_params *link_params(struct shard *shard, const bool *linked, si
                 if (column == 0)
                     db_array_int(params, user->app);
                 else if (column == 3)
-                    db_array_int(params, alias_dies_on(shard, user->app));
+                    add_death(params, shard, user);
                 else
                     add_name(params, column == 1 ? &user->old[j] : &user->name);
                 *count += column == 0 ? 1 : 0;
@@ -511,7 +518,8 @@ static enum result put_fragments(struct db *db, const struct shard *shard, const
     return run(db, "store.put_fragments",
         "INSERT INTO state.fragment (shard, app, usr, session, session_before, start_ms, end_ms, events, views, goals,"
         " engaged_ms) SELECT $1, * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[],"
-        " $7::bigint[], $8::int[], $9::int[], $10::int[], $11::bigint[])",
+        " $7::bigint[], $8::int[], $9::int[], $10::int[], $11::bigint[]) AS w (app, usr, session, before, start_ms, end_ms,"
+        " events, views, goals, engaged_ms) ORDER BY app, usr, start_ms",
         params, NULL, why);
 }
 
@@ -560,7 +568,7 @@ static struct db_params *day_params(const struct shard *shard, bool anonymous, s
 }
 
 /* $1 shard, $2 apps, $3 names, $4 days, $5 events, $6 views, $7 UTC day of the last receipt. A row is written only if
- * something in it changes. */
+ * something in it changes; in the order of the key, so that neighbours in the index are written together. */
 #define DAYS "unnest($2::int[], $3::bytea[], $4::date[], $5::int[], $6::int[], $7::date[])" \
              " AS d (app, usr, day, events, views, receipt)"
 static const char *const person_sql[][2] = {
@@ -569,7 +577,7 @@ static const char *const person_sql[][2] = {
         " SELECT $1, d.app, d.usr, d.first_day, d.receipt FROM"
         "   (SELECT app, usr, min(day) AS first_day, max(receipt) AS receipt FROM " DAYS " GROUP BY app, usr) d"
         " LEFT JOIN state.person p ON p.shard = $1 AND p.app = d.app AND p.usr = d.usr"
-        " WHERE p.usr IS NULL OR p.first_day > d.first_day OR p.last_receipt < d.receipt"
+        " WHERE p.usr IS NULL OR p.first_day > d.first_day OR p.last_receipt < d.receipt ORDER BY d.app, d.usr"
         " ON CONFLICT (shard, app, usr) DO UPDATE SET first_day = least(p.first_day, excluded.first_day),"
         " last_receipt = greatest(p.last_receipt, excluded.last_receipt)"},
     {"store.person_month",
@@ -578,11 +586,11 @@ static const char *const person_sql[][2] = {
         "   (SELECT app, usr, date_trunc('month', day)::date AS month,"
         "     bit_or(1 << (extract(day FROM day)::int - 1)) AS days FROM " DAYS " GROUP BY 1, 2, 3) d"
         " LEFT JOIN state.person_month m ON m.shard = $1 AND m.app = d.app AND m.usr = d.usr AND m.month = d.month"
-        " WHERE m.usr IS NULL OR m.days & d.days <> d.days"
+        " WHERE m.usr IS NULL OR m.days & d.days <> d.days ORDER BY d.app, d.usr, d.month"
         " ON CONFLICT (shard, app, usr, month) DO UPDATE SET days = m.days | excluded.days"},
     {"store.person_day",
         "INSERT INTO state.person_day AS p (shard, app, usr, day, events, views)"
-        " SELECT $1, app, usr, day, events, views FROM " DAYS
+        " SELECT $1, app, usr, day, events, views FROM " DAYS " ORDER BY app, day, usr"
         " ON CONFLICT (shard, app, day, usr) DO UPDATE SET events = p.events + excluded.events,"
         " views = p.views + excluded.views"},
 };
@@ -661,9 +669,9 @@ static enum result write_seen(struct db *db, const struct shard *shard, struct f
     add_seen_ranges(params, &shard->fold);
     return run(db, "store.put_seen",
         "INSERT INTO state.seen AS s (shard, app, source, day, seqs)"
-        " SELECT $1, app, source, day, range_agg(r) FROM (SELECT app, source, day, unnest(seqs::int8multirange) AS r"
-        "   FROM unnest($2::int[], $3::bytea[], $4::date[], $5::text[]) AS w (app, source, day, seqs)) w"
-        " GROUP BY app, source, day"
+        " SELECT $1, app, source, day, range_agg(seqs::int8multirange)"
+        " FROM unnest($2::int[], $3::bytea[], $4::date[], $5::text[]) AS w (app, source, day, seqs)"
+        " GROUP BY app, source, day ORDER BY app, source, day"
         " ON CONFLICT (shard, app, source, day) DO UPDATE SET seqs = s.seqs + excluded.seqs",
         params, NULL, why);
 }
@@ -804,14 +812,19 @@ enum result store_write(struct db *db, struct shard *shard, struct failure *why)
 
 /* Control packets */
 
+/* The names in the packet, and those to which the person's rows moved since the packet was made. */
+#define ERASED "WHERE shard = $1 AND app = $2 AND usr = ANY ($3 || ARRAY(SELECT usr FROM state.alias" \
+               " WHERE shard = $1 AND app = $2 AND old = ANY ($3)))"
+
 enum result store_erase(struct db *db, struct shard *shard, const struct packet_erase *erase, struct failure *why)
 {
     static const char *const statements[][2] = {
-        {"erase.fragment", "DELETE FROM state.fragment WHERE shard = $1 AND app = $2 AND usr = ANY ($3)"},
-        {"erase.carry", "DELETE FROM state.carry WHERE shard = $1 AND app = $2 AND usr = ANY ($3)"},
-        {"erase.day", "DELETE FROM state.person_day WHERE shard = $1 AND app = $2 AND usr = ANY ($3)"},
-        {"erase.month", "DELETE FROM state.person_month WHERE shard = $1 AND app = $2 AND usr = ANY ($3)"},
-        {"erase.person", "DELETE FROM state.person WHERE shard = $1 AND app = $2 AND usr = ANY ($3)"},
+        {"erase.fragment", "DELETE FROM state.fragment " ERASED},
+        {"erase.carry", "DELETE FROM state.carry " ERASED},
+        {"erase.day", "DELETE FROM state.person_day " ERASED},
+        {"erase.month", "DELETE FROM state.person_month " ERASED},
+        {"erase.person", "DELETE FROM state.person " ERASED},
+        {"erase.alias", "DELETE FROM state.alias " ERASED},
     };
     if (erase->kind == PACKET_ACCESS)
         return RESULT_OK;
@@ -851,19 +864,17 @@ enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct
 
 /* Lifetimes */
 
-/* $1 shard, $2 app, $3 today (UTC), $4 the app's horizon in days, $5 its lateness in days, $6 importing. Sums go 70 days
- * after their release: a month's release reads 62. */
+/* $1 shard, $2 app, $3 today (UTC), $4 the app's horizon in days, $5 its lateness in days, $6 importing, $7 today or the
+ * watermark's day: what was received later may still be under way, and be a repetition or under an old name. Sums go 70
+ * days after their release: a month's release reads 62. */
 static const char *const expire_sql[][2] = {
     {"expire.seen",
-        "DELETE FROM state.seen WHERE shard = $1 AND app = $2 AND day < $3::date - ($5::int + 2) AND NOT $6::bool"},
-    {"expire.alias", "DELETE FROM state.alias WHERE shard = $1 AND app = $2 AND dies_on < $3"},
+        "DELETE FROM state.seen WHERE shard = $1 AND app = $2 AND day < $7::date - ($5::int + 2) AND NOT $6::bool"},
+    {"expire.alias", "DELETE FROM state.alias WHERE shard = $1 AND app = $2 AND dies_on < $7"},
     {"expire.person",
         "WITH gone AS (DELETE FROM state.person WHERE shard = $1 AND app = $2 AND last_receipt < $3::date - $4::int"
         "   AND NOT $6::bool RETURNING usr)"
         " DELETE FROM state.person_month m USING gone WHERE m.shard = $1 AND m.app = $2 AND m.usr = gone.usr"},
-    {"expire.month",
-        "DELETE FROM state.person_month WHERE shard = $1 AND app = $2 AND month < (SELECT activity_through FROM"
-        " state.progress WHERE shard = $1 AND app = $2) - $4::int - 31"},
     {"expire.tally", "DELETE FROM state.tally WHERE shard = $1 AND app = $2 AND day < $3::date - $4::int"},
     {"expire.refused", "DELETE FROM state.refused WHERE shard = $1 AND app IN ($2, 0) AND day < $3::date - $4::int"},
     {"expire.triple",
@@ -878,31 +889,47 @@ static const char *const expire_sql[][2] = {
 };
 
 /* Active days fold: in months that ended 35 days before the last closed day, one day an ISO week is kept, the first; in
- * those that ended 98 days before, one a month. x & -x is the lowest bit of x. $3: month, $4: mask of one of its weeks. */
-static const char fold_month_sql[] =
-    "UPDATE state.person_month SET days = (days & ~$4::int) | ((days & $4::int) & -(days & $4::int))"
-    " WHERE shard = $1 AND app = $2 AND month = $3"
-    " AND (days & $4::int) <> ((days & $4::int) & -(days & $4::int))";
+ * those that ended 98 days before, one a month. x & -x is the lowest bit of x. $3: month, $4: masks of its weeks. */
+#define KEPT "(SELECT bit_or((days & m) & -(days & m)) FROM unnest($4::int[]) AS m)"
+static const char *const fold_sql[][2] = {
+    {"expire.fold_weeks",
+        "UPDATE state.person_month SET days = " KEPT " WHERE shard = $1 AND app = $2 AND month = $3 AND days <> " KEPT},
+    {"expire.fold_months",
+        "UPDATE state.person_month SET days = " KEPT " WHERE shard = $1 AND app = $2 AND month <= $3 AND days <> " KEPT},
+    {"expire.month", "DELETE FROM state.person_month WHERE shard = $1 AND app = $2 AND month < $3"},
+};
 
-/* Bits of the days of month (its first day) that lie in the ISO week of its day number `first` (from 0). */
-static int32_t week_mask(int32_t month, int first, int days)
+enum fold_rule { FOLD_WEEKS, FOLD_MONTHS, FOLD_AWAY };
+
+/* Append masks of the bits of the days of month (its first day) that lie in one ISO week each. */
+static void add_week_masks(struct db_params *params, int32_t month, int32_t length)
 {
     int32_t mask = 0;
-    /* 1970-01-01 was a Thursday: weeks begin where (day + 3) mod 7 is 0. */
-    int32_t week = (month + first + 3) / 7;
-    for (int day = 0; day < days; day++)
-        mask |= (month + day + 3) / 7 == week ? (int32_t)(1u << day) : 0;
-    return mask;
+    for (int32_t day = 0; day < length; day++) {
+        mask |= (int32_t)(1u << day);
+        /* 1970-01-01 was a Thursday: weeks begin where (day + 3) mod 7 is 0. */
+        if ((month + day + 4) % 7 != 0 && day != length - 1)
+            continue;
+        db_array_int(params, mask);
+        mask = 0;
+    }
 }
 
-static enum result fold_month(struct db *db, const struct shard *shard, uint32_t app, int32_t month, int32_t mask,
-    struct failure *why)
+static enum result fold_month(struct db *db, const struct shard *shard, uint32_t app, int32_t month, int32_t length,
+    enum fold_rule rule, struct failure *why)
 {
     struct db_params *params = shard_params(shard);
     db_int4(params, (int32_t)app);
     db_date(params, month);
-    db_int4(params, mask);
-    return run(db, "expire.fold", fold_month_sql, params, NULL, why);
+    if (rule != FOLD_AWAY) {
+        db_array_begin(params, DB_ELEMENT_INT4);
+        if (rule == FOLD_WEEKS)
+            add_week_masks(params, month, length);
+        else
+            db_array_int(params, INT32_MAX);
+        db_array_end(params);
+    }
+    return run(db, fold_sql[rule][0], fold_sql[rule][1], params, NULL, why);
 }
 
 static int32_t month_before(int32_t day, int32_t *length)
@@ -917,27 +944,22 @@ static int32_t month_before(int32_t day, int32_t *length)
     return next - (int32_t)date;
 }
 
-/* Fold the two latest months that each rule has reached: older ones were folded before. */
+/* Once after each close: every statement looks at all months of the app. Three months end within 35 to 98 days. */
 static enum result fold_days(struct db *db, const struct shard *shard, const struct fold_app *app, struct failure *why)
 {
-    enum result result = RESULT_OK;
-    if (app->activity_through == FOLD_NO_DAY)
+    if (app->activity_through == FOLD_NO_DAY || app->activity_through == app->folded_through)
         return RESULT_OK;
-    int32_t weekly = app->activity_through - 35;
-    int32_t monthly = app->activity_through - 98;
-    for (int i = 0; result == RESULT_OK && i < 2; i++) {
-        int32_t length;
-        int32_t month = month_before(weekly, &length);
-        for (int day = 0; result == RESULT_OK && day < length; day += 7)
-            result = fold_month(db, shard, app->app, month, week_mask(month, day, length), why);
-        if (result == RESULT_OK)
-            result = fold_month(db, shard, app->app, month, week_mask(month, length - 1, length), why);
-        weekly = month;
-        month = month_before(monthly, &length);
-        if (result == RESULT_OK)
-            result = fold_month(db, shard, app->app, month, INT32_MAX, why);
-        monthly = month;
+    int32_t length = 0;
+    int32_t month = month_before(app->activity_through - 98, &length);
+    enum result result = fold_month(db, shard, app->app, month, length, FOLD_MONTHS, why);
+    month = app->activity_through - 35;
+    for (int i = 0; result == RESULT_OK && i < 3; i++) {
+        month = month_before(month, &length);
+        result = fold_month(db, shard, app->app, month, length, FOLD_WEEKS, why);
     }
+    if (result == RESULT_OK)
+        result = fold_month(db, shard, app->app,
+            app->activity_through - (int32_t)app->definition->horizon_days - 31, 0, FOLD_AWAY, why);
     return result;
 }
 
@@ -955,6 +977,9 @@ static enum result expire_app(struct db *db, const struct shard *shard, const st
     db_int4(params, (int32_t)app->definition->horizon_days);
     db_int4(params, (int32_t)(app->definition->lateness_ms / 86400000) + 1);
     db_bool(params, app->definition->mode == APP_MODE_IMPORTING);
+    int64_t watermark_ms = shard_watermark(shard);
+    bool behind = watermark_ms != INT64_MIN && watermark_ms < now_ms;
+    db_date(params, (int32_t)((behind ? watermark_ms : now_ms) / 86400000));
     enum result result = RESULT_OK;
     for (size_t i = 0; result == RESULT_OK && i < sizeof expire_sql / sizeof expire_sql[0]; i++)
         result = db_run(db, expire_sql[i][0], expire_sql[i][1], params, NULL, why);
@@ -979,5 +1004,8 @@ static enum result expire_body(struct db *db, void *context, struct failure *why
 enum result store_expire(struct db *db, struct shard *shard, int64_t now_ms, struct failure *why)
 {
     struct expiry expiry = {.shard = shard, .now_ms = now_ms};
-    return db_transaction(db, expire_body, &expiry, why);
+    enum result result = db_transaction(db, expire_body, &expiry, why);
+    for (size_t i = 0; result == RESULT_OK && i < shard->app_count; i++)
+        shard->apps[i].folded_through = shard->apps[i].activity_through;
+    return result;
 }

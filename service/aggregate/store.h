@@ -32,13 +32,14 @@ enum result store_look_up(struct db *db, struct shard *shard, struct failure *wh
  * nodes and epochs. */
 enum result store_write(struct db *db, struct shard *shard, struct failure *why);
 
-/* Inside a transaction: delete every row of the person known by names[0..count-1] in app. */
+/* Inside a transaction: delete every row of the person known by one of erase's names now or, by an alias, before. */
 enum result store_erase(struct db *db, struct shard *shard, const struct packet_erase *erase, struct failure *why);
 
 /* Inside a transaction: delete all state of app in this shard. */
 enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct failure *why);
 
-/* Delete and fold what has outlived its purpose in this shard; one transaction of its own. now_ms: wall clock. */
+/* Delete and fold what has outlived its purpose in this shard; one transaction of its own. now_ms: wall clock. All that was
+ * read must have been flushed: what is read again after a failure is judged by what this leaves. */
 enum result store_expire(struct db *db, struct shard *shard, int64_t now_ms, struct failure *why);
 
 #endif

@@ -20,6 +20,8 @@
 #define EXPIRE_PERIOD_MS 3600000
 #define IDLE_FACTOR 6          /* an offset alone may wait so many times longer than events */
 #define RETRY_MS 500
+#define GATHER_MS 100          /* after a small read: nobody waits for what is not flushed, and larger reads are cheaper */
+#define UNKNOWN_APP_MS 10000   /* how long a new app may take to get from the catalogue's publisher to this process */
 
 /* What one thread works with. */
 struct bench {
@@ -268,6 +270,8 @@ static bool is_sound(struct bench *bench, const struct shard *shard, const struc
         reason = "corrupt";
     else if (packet_open(&reader, entry->bytes, entry->length, header) != RESULT_OK || header->shard != shard->number)
         reason = "of_another_shard";
+    else if (header->n >= INT64_MAX && header->n != PACKET_NO_N)
+        reason = "corrupt";
     if (reason != NULL)
         *result = set_aside(bench, entry, reason);
     return reason == NULL;
@@ -328,6 +332,23 @@ static enum result prepare_entries(struct bench *bench, struct shard *shard, con
     return store_look_up(bench->db, shard, &bench->why);
 }
 
+/* Whether what was prepared names an app that the directory does not have yet: it is then read again later. */
+static bool must_wait_for_app(struct shard *shard)
+{
+    bool unknown = shard->fold.met_unknown_app;
+    shard->fold.met_unknown_app = false;
+    if (!unknown) {
+        shard->unknown_since_ms = 0;
+        return false;
+    }
+    if (shard->unknown_since_ms == 0)
+        shard->unknown_since_ms = clock_steady_ms();
+    if (clock_steady_ms() - shard->unknown_since_ms < UNKNOWN_APP_MS)
+        return true;
+    log_event(LOG_LEVEL_ERROR, "aggregate.unknown_app", LOG_INT("shard", shard->number));
+    return false;
+}
+
 /* One shard's run of entries. A control packet flushes, and the fold forgets what was looked up: the rest is prepared
  * anew. */
 static void apply_run(struct bench *bench, struct shard *shard, const struct stream_entry *entries, size_t count)
@@ -337,6 +358,10 @@ static void apply_run(struct bench *bench, struct shard *shard, const struct str
         enum result result = prepare_entries(bench, shard, entries + at, count - at);
         if (result != RESULT_OK) {
             give_up(bench, shard, "look_up", result);
+            return;
+        }
+        if (must_wait_for_app(shard)) {
+            (void)lifecycle_sleep_ms(GATHER_MS);
             return;
         }
         bool flushed = false;
@@ -409,6 +434,8 @@ static void read_and_apply(struct bench *bench)
         return;
     }
     apply_batch(bench, entries, entry_count);
+    if (entry_count < READ_ENTRIES / 4)
+        (void)lifecycle_sleep_ms(GATHER_MS);
 }
 
 static void follow_directory(struct bench *bench)
@@ -487,12 +514,25 @@ static void expire(struct bench *bench)
     bench->next_expire_ms = clock_steady_ms() + EXPIRE_PERIOD_MS;
     for (size_t i = 0; i < bench->shard_count; i++) {
         struct shard *shard = &bench->shards[i];
-        if (!shard->held)
+        if (!shard->held || (shard->entries > 0 && !flush_shard(bench, shard, NULL)))
             continue;
         enum result result = store_expire(bench->db, shard, clock_now_ms(), &bench->why);
         if (result != RESULT_OK)
             give_up(bench, shard, "expire", result);
     }
+}
+
+/* Statements take whole batches: planning each for its size costs little, and a plan made when the tables were empty
+ * would walk an index by its first columns for ever. */
+static bool set_up_session(struct bench *bench)
+{
+    enum result result = db_script(bench->db,
+        "SET plan_cache_mode = force_custom_plan; SET work_mem = '32MB'; SET jit = off", &bench->why);
+    if (result == RESULT_OK)
+        return true;
+    warn(bench, "session", NULL, result);
+    db_disconnect(bench->db);
+    return false;
 }
 
 static void turn(struct bench *bench)
@@ -505,8 +545,11 @@ static void turn(struct bench *bench)
         return;
     }
     /* A new connection holds no advisory lock: whatever is in memory belongs to leases that are gone. */
-    if (db_was_reconnected(bench->db))
+    if (db_was_reconnected(bench->db)) {
         lose_all(bench);
+        if (!set_up_session(bench))
+            return;
+    }
     take_shards(bench);
     read_and_apply(bench);
     flush_due(bench, false);

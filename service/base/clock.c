@@ -73,3 +73,38 @@ void clock_civil_from_days(int32_t days, int *year, unsigned *month, unsigned *d
     *month = from_march < 10 ? from_march + 3 : from_march - 9;
     *year = (int)(era * 400) + (int)year_of_era + (*month <= 2 ? 1 : 0);
 }
+
+char *clock_format_date(int32_t days, char out[CLOCK_DATE_BYTES])
+{
+    int year;
+    unsigned month, day;
+    clock_civil_from_days(days, &year, &month, &day);
+    (void)snprintf(out, CLOCK_DATE_BYTES, "%04u-%02u-%02u", (unsigned)year % 10000u, month % 100u, day % 100u);
+    return out;
+}
+
+bool clock_parse_date(const char *text, int32_t *days)
+{
+    static const char form[] = "0000-00-00";
+    unsigned parts[3] = {0}, part = 0;
+    for (size_t i = 0; i < sizeof form; i++) {
+        bool digit = text[i] >= '0' && text[i] <= '9';
+        if (form[i] == '0' ? !digit : text[i] != form[i])
+            return false;
+        if (digit)
+            parts[part] = parts[part] * 10 + (unsigned)(text[i] - '0');
+        else
+            part++;
+    }
+    char again[CLOCK_DATE_BYTES];
+    if (parts[0] < 1900 || parts[0] > 2199 || parts[1] < 1 || parts[1] > 12 || parts[2] < 1)
+        return false;
+    /* A day that no month has comes back as another one. */
+    int32_t found = clock_days_from_civil((int)parts[0], parts[1], parts[2]);
+    for (size_t i = 0; i < sizeof form; i++) {
+        if (clock_format_date(found, again)[i] != text[i])
+            return false;
+    }
+    *days = found;
+    return true;
+}

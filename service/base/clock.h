@@ -7,6 +7,7 @@
 #ifndef THRONG_BASE_CLOCK_H
 #define THRONG_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,14 @@ int64_t clock_steady_us(void);
 
 /* Write ms as "2026-04-01T10:00:00.123Z" to out[0..size-1]; size >= 25. Returns out. */
 char *clock_format(int64_t ms, char *out, size_t size);
+
+#define CLOCK_DATE_BYTES 12 /* "2026-04-01" with its NUL */
+
+/* Write days since 1970 as YYYY-MM-DD to out (years 0 to 9999). Returns out. */
+char *clock_format_date(int32_t days, char out[CLOCK_DATE_BYTES]);
+
+/* Read YYYY-MM-DD, a day of the calendar from 1900 to 2199, as days since 1970. False, and *days untouched, if it is none. */
+bool clock_parse_date(const char *text, int32_t *days);
 
 /* Days since 1970-01-01 of a proleptic Gregorian date, and back (Howard Hinnant, "chrono-compatible low-level date
  * algorithms", days_from_civil). */

@@ -21,6 +21,7 @@ enum sandbox_profile {
     SANDBOX_INGEST = 1,    /* accepts connections; never looks up a name over a raw or netlink socket */
     SANDBOX_AGGREGATE = 2, /* opens no further listener */
     SANDBOX_RELEASE = 4,   /* opens no further listener */
+    SANDBOX_API = 8,       /* opens no further listener */
 };
 
 /* Enter profile, after every child has been started and every listener is open. Sets no_new_privs. A forbidden call

@@ -48,8 +48,8 @@ const struct app *catalogue_app_named(const struct catalogue *catalogue, const c
 /* See catalogue_app_named. */
 const struct app *catalogue_app(const struct catalogue *catalogue, uint32_t id);
 
-/* The moment at which the last sealed day of app id ended, ms (0: nothing sealed): imported events must not lie before
- * it. */
+/* The moment at which the last sealed day of app id ended, ms (0: nothing sealed): imported events must not lie
+ * before it. */
 int64_t catalogue_sealed_until_ms(const struct catalogue *catalogue, uint32_t id);
 
 /* What the key text[0..length-1] may write: RESULT_OK and its kind and app (0: any app, ingest keys only), or

@@ -229,8 +229,8 @@ static bool names_event(const json_t *names, const char *event)
     return names == NULL;
 }
 
-/* Find the property that object names in all of its events (without "events": in those that have it), of a type whose bit
- * is in types, and alike in all of them. */
+/* Find the property that object names in all of its events (without "events": in those that have it), of a type whose
+ * bit is in types, and alike in all of them. */
 static enum result find_use(const struct counting *counting, const json_t *object, const struct shape_place *at,
     unsigned types, const struct app_prop **out)
 {

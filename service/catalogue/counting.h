@@ -1,6 +1,6 @@
 /*
- * What an app definition counts beyond its events: dimensions, sources, features, goals, completion, funnels, measures,
- * outcomes, entities, paths and segments, each checked against the events and properties it names.
+ * What an app definition counts beyond its events: dimensions, sources, features, goals, completion, funnels,
+ * measures, outcomes, entities, paths and segments, each checked against the events and properties it names.
  *
  * Sees:     nothing of a person.
  * Uses:     jansson, schema/.

@@ -1,7 +1,7 @@
 /*
  * The shape of JSON objects, as tables: which members an object may have, of what kind and within what bounds. An app
- * definition and the catalogue's document are checked with it, so that every complaint names the member by its path and
- * says what is allowed.
+ * definition and the catalogue's document are checked with it, so that every complaint names the member by its path
+ * and says what is allowed.
  *
  * Sees:     nothing of a person: it reads what operators write.
  * Uses:     jansson, schema/.
@@ -49,8 +49,8 @@ struct shape_member {
     const char *const *choices; /* SHAPE_CHOICE: ends with NULL */
 };
 
-/* Check that value is an object which has all required members of members[0..count-1], no others, each as its row says.
- * at is value's place. */
+/* Check that value is an object which has all required members of members[0..count-1], no others, each as its row
+ * says. at is value's place. */
 enum result shape_check(const json_t *value, const struct shape_member *members, size_t count,
     const struct shape_place *at, struct failure *why);
 

@@ -27,6 +27,7 @@ static const struct daemon {
         {"run", "redis", "stream", "aggregate"}, 30000},
     [INSTALL_RELEASE] = {"release", "throng-release", "", "throng_release", {"run", "stream", "release", ""}, 15000},
     [INSTALL_INGEST] = {"ingest", "throng-ingest", "ingest", "", {"run", "redis", "stream", "ingest"}, 20000},
+    [INSTALL_API] = {"api", "throng-api", "", "throng_read", {"run", "api", "", ""}, 15000},
 };
 
 static const char *const roles[] = {"throng_owner", "throng_state", "throng_release", "throng_read", "throng_audit"};

@@ -196,20 +196,10 @@ bool moment_parse(const char *text, int64_t *ms)
 
 bool moment_parse_date(const char *text, int32_t *days)
 {
-    struct civil civil = {0};
-    int64_t ms;
-    if (!read_date(&text, &civil) || *text != '\0'
-        || !moment_from_utc(civil.year, civil.month, civil.day, 0, 0, 0, &ms))
-        return false;
-    *days = (int32_t)(ms / DAY_MS);
-    return true;
+    return clock_parse_date(text, days);
 }
 
 char *moment_format_date(int32_t days, char out[MOMENT_DATE_BYTES])
 {
-    int year;
-    unsigned month, day;
-    clock_civil_from_days(days, &year, &month, &day);
-    snprintf(out, MOMENT_DATE_BYTES, "%04u-%02u-%02u", (unsigned)year % 10000u, month % 100u, day % 100u);
-    return out;
+    return clock_format_date(days, out);
 }

@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 #include "schema/failure.h"
+#include "service/base/clock.h"
 
-#define MOMENT_DATE_BYTES 12 /* "2026-04-01" with its NUL */
+#define MOMENT_DATE_BYTES CLOCK_DATE_BYTES
 
 /* Local times mean zone (an IANA name) from now on in this process. RESULT_NOT_FOUND if this machine does not know it:
  * libc would silently take UTC. */

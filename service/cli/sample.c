@@ -15,6 +15,7 @@
 
 #define DEFINITION "schema/apps/" SAMPLE_APP ".json"
 #define KEY "sample-key"
+#define READ_KEY "sample-read-key"
 #define SENT "sample-sent" /* holds the last day to seal */
 #define FILLED "sample-filled"
 
@@ -63,26 +64,31 @@ static enum result add_app(const struct install *install, struct supervise *supe
     return result;
 }
 
-/* Keep the member "key" of the JSON document in file as the secret. */
-static enum result keep_key(const struct install *install, int fd, struct failure *why)
+/* Keep the member "key" of the JSON document in file as the secret called name. */
+static enum result keep_key(const struct install *install, const char *name, int fd, struct failure *why)
 {
     json_t *root = lseek(fd, 0, SEEK_SET) == 0 ? json_loadfd(fd, 0, NULL) : NULL;
     const char *key = json_string_value(json_object_get(root, "key"));
     enum result result = RESULT_FAILED;
     if (key == NULL)
-        failure_set(why, KEY, "`throng key add` did not make a key; see %s/log/sample.log", install->data);
+        failure_set(why, name, "`throng key add` did not make a key; see %s/log/sample.log", install->data);
     else
-        result = secrets_write(install->secrets, KEY, key, why);
+        result = secrets_write(install->secrets, name, key, why);
     json_decref(root);
     return result;
 }
 
-static enum result add_key(const struct install *install, struct supervise *supervise, struct failure *why)
+/* Make a key of scope and keep it as the secret called name, unless it is there. */
+static enum result add_key(const struct install *install, struct supervise *supervise, const char *name, const char *scope,
+    struct failure *why)
 {
     int status = 1;
-    int fd = memfd_create(KEY, MFD_CLOEXEC);
+    char path[DATADIR_PATH_BYTES];
+    if (access(datadir_join(path, install->secrets, name), F_OK) == 0)
+        return RESULT_OK;
+    int fd = memfd_create(name, MFD_CLOEXEC);
     if (fd < 0) {
-        failure_set(why, KEY, "no memory file: %s", strerror(errno));
+        failure_set(why, name, "no memory file: %s", strerror(errno));
         return RESULT_FAILED;
     }
     char *log = install_log(install, "sample");
@@ -92,10 +98,10 @@ static enum result add_key(const struct install *install, struct supervise *supe
     words_add(&plan.arguments, "key");
     words_add(&plan.arguments, "add");
     words_add(&plan.arguments, "--scope");
-    words_add(&plan.arguments, "ingest:" SAMPLE_APP);
+    words_add(&plan.arguments, "%s:" SAMPLE_APP, scope);
     enum result result = run(supervise, &plan, log, &status, why);
     if (result == RESULT_OK)
-        result = keep_key(install, fd, why);
+        result = keep_key(install, name, fd, why);
     (void)close(fd);
     return result;
 }
@@ -103,13 +109,15 @@ static enum result add_key(const struct install *install, struct supervise *supe
 enum result sample_add(const struct install *install, struct supervise *supervise, struct failure *why)
 {
     char key[SECRETS_MAX_BYTES];
-    if (sample_key(install, key, NULL) == RESULT_OK)
-        return RESULT_OK;
     bool there = false;
+    if (sample_key(install, key, NULL) == RESULT_OK)
+        return add_key(install, supervise, READ_KEY, "read", why);
     enum result result = is_there(install, supervise, &there, why);
     if (result == RESULT_OK && !there)
         result = add_app(install, supervise, why);
-    return result == RESULT_OK ? add_key(install, supervise, why) : result;
+    if (result == RESULT_OK)
+        result = add_key(install, supervise, KEY, "ingest", why);
+    return result == RESULT_OK ? add_key(install, supervise, READ_KEY, "read", why) : result;
 }
 
 /* The crowd comes in two steps, each with its mark, so that either may be interrupted: its events are sent, then the days
@@ -191,4 +199,9 @@ enum result sample_fill(const struct install *install, struct supervise *supervi
 enum result sample_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why)
 {
     return secrets_read(install->secrets, KEY, out, why);
+}
+
+enum result sample_read_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why)
+{
+    return secrets_read(install->secrets, READ_KEY, out, why);
 }

@@ -1,9 +1,10 @@
 /*
- * The sample app of `throng up`: added at first start, with a key to send events, and filled by a simulated crowd in the
- * background. What is done is marked in DATA/secrets/sample-key, DATA/sample-sent and
+ * The sample app of `throng up`: added at first start, with a key to send events and one to read its
+ * numbers, and filled by a simulated crowd in the
+ * background. What is done is marked in DATA/secrets/sample-key and sample-read-key, DATA/sample-sent and
  * DATA/sample-filled; what was interrupted goes on.
  *
- * Sees:     the sample app's ingest key.
+ * Sees:     the sample app's keys.
  * Uses:     this program's own commands app, key, simulate and seal, as child processes.
  * Threads:  one.
  * Failure:  as service/supervise; a simulation that fails is logged and begun again at the next start.
@@ -19,7 +20,7 @@
 
 #define SAMPLE_APP "sample"
 
-/* Add the app and its key if they are not there. */
+/* Add the app and its keys if they are not there. */
 enum result sample_add(const struct install *install, struct supervise *supervise, struct failure *why);
 
 /* Start the crowd in the background unless it was here already; *started says which. install must outlive supervise. */
@@ -27,5 +28,7 @@ enum result sample_fill(const struct install *install, struct supervise *supervi
 
 /* Read the ingest key; RESULT_NOT_FOUND if there is no sample. */
 enum result sample_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why);
+/* As sample_key, the key that reads the app's numbers. */
+enum result sample_read_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why);
 
 #endif

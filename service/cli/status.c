@@ -10,7 +10,7 @@
 
 #define NAME "status"
 
-static const char *const daemons[] = {"ingest", "aggregate", "release"};
+static const char *const daemons[] = {"ingest", "aggregate", "release", "api"};
 #define DAEMONS (sizeof daemons / sizeof *daemons)
 
 /* Metrics that are shown, of which daemon, and for those that mean trouble the condition's name and what to do. */

@@ -97,6 +97,19 @@ static enum result start_services(const struct install *install, struct supervis
     return result;
 }
 
+/* How to read released numbers over HTTP. */
+static void print_reading(const struct install *install)
+{
+    char key[SECRETS_MAX_BYTES];
+    const char *listen = install->config->api_listen;
+    (void)printf("\nReleased numbers are read from http://%s/v1/ with a key (`throng key add --scope read`)", listen);
+    if (sample_read_key(install, key, NULL) == RESULT_OK)
+        (void)printf(":\n\n  curl -sS -H 'Authorization: Bearer %s' http://%s/v1/apps/" SAMPLE_APP "/metrics/active_users\n", key,
+            listen);
+    else
+        say(".");
+}
+
 /* What a newcomer can do now. */
 static void print_banner(const struct install *install, bool crowd)
 {
@@ -116,6 +129,7 @@ static void print_banner(const struct install *install, bool crowd)
             install->config->ingest_listen, install->config->ingest_events_path, key,
             self[0] == '\0' ? "throng" : self, install->data);
     }
+    print_reading(install);
     (void)printf("\nHow it is doing: %s --data %s status\nStop it: Ctrl-C, or SIGTERM to process %ld. Started again, it goes "
                  "on where it was.\n\n", self[0] == '\0' ? "throng" : self, install->data, (long)getpid());
     (void)fflush(stdout);
@@ -158,13 +172,16 @@ static int supervise_all(struct install *install, bool sample)
 
 int up_command(struct command_context *context, int argc, char **argv)
 {
-    const char *listen = getenv("THRONG_LISTEN");
+    const char *listen = getenv("THRONG_LISTEN"), *admin = getenv("THRONG_ADMIN_LISTEN");
     bool without_sample = false;
-    const struct flag flags[] = {{.name = "listen", .text = &listen}, {.name = "no-sample", .on = &without_sample}};
+    const struct flag flags[] = {{.name = "listen", .text = &listen}, {.name = "admin", .text = &admin},
+        {.name = "no-sample", .on = &without_sample}};
     if (flags_parse(context, argc, argv, flags, sizeof flags / sizeof *flags, NULL, 0) < 0)
         return 2;
     if (listen != NULL && listen[0] != '\0')
         install_set(&context->config.ingest_listen, "%s", listen);
+    if (admin != NULL && admin[0] != '\0')
+        install_set(&context->config.api_listen, "%s", admin);
     log_init(NAME, LOG_LEVEL_INFO);
     static struct install install;
     struct failure why = {0};

@@ -174,8 +174,9 @@ enum result db_run(struct db *db, const char *name, const char *sql, const struc
     int count = params == NULL ? 0 : params->count;
     for (int i = 0; i < count; i++) {
         const struct db_param *param = &params->list[i];
-        const void *value = param->borrowed != NULL ? param->borrowed : params->bytes + param->offset;
-        values[i] = param->null ? NULL : value;
+        values[i] = NULL;
+        if (!param->null)
+            values[i] = param->borrowed != NULL ? param->borrowed : (const char *)params->bytes + param->offset;
         lengths[i] = (int)param->length;
         formats[i] = 1;
     }
@@ -418,7 +419,8 @@ bool db_get_bool(const PGresult *result, int row, int column)
 
 int32_t db_get_date(const PGresult *result, int row, int column)
 {
-    return db_get_int4(result, row, column) + EPOCH_DAYS_2000;
+    int32_t days = db_get_int4(result, row, column);
+    return days > INT32_MAX - EPOCH_DAYS_2000 ? INT32_MAX : days + EPOCH_DAYS_2000; /* 'infinity' is the largest */
 }
 
 int64_t db_get_time(const PGresult *result, int row, int column)

@@ -26,7 +26,8 @@ static void count_status(unsigned status)
 
 static void add_headers(struct MHD_Response *response, const struct reply *reply)
 {
-    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+    (void)MHD_add_response_header(response, "Cache-Control",
+        reply->cache_control == NULL ? "no-store" : reply->cache_control);
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (reply->content_type != NULL)
         (void)MHD_add_response_header(response, "Content-Type", reply->content_type);

@@ -1,5 +1,5 @@
 /*
- * Answers of an HTTP server: status, body and the headers that every answer of ours carries (Cache-Control: no-store,
+ * Answers of an HTTP server: status, body and the headers that every answer of ours carries (Cache-Control,
  * X-Content-Type-Options: nosniff), counted by class of status.
  *
  * Sees:     only what the caller answers.
@@ -21,6 +21,7 @@
 struct reply {
     unsigned status;
     const char *content_type; /* NULL: no Content-Type */
+    const char *cache_control; /* NULL: no-store */
     char *body;               /* from malloc, NUL-terminated; reply_send takes it. NULL: empty */
     size_t header_count;
     struct {

@@ -1,8 +1,8 @@
 /*
  * Admission: a token bucket per client address (IPv6: per /64), so that one client cannot take the place of all.
  *
- * The table has a fixed size and keeps a keyed hash of each address, under a key of this process; when a set is full the
- * bucket that refilled longest ago gives way, which favours the client.
+ * The table has a fixed size and keeps a keyed hash of each address, under a key of this process; when a set is full
+ * the bucket that refilled longest ago gives way, which favours the client.
  *
  * Sees:     client addresses, while a request lasts.
  * Uses:     libsodium.
@@ -15,12 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "service/ingest/proxy.h"
+#include "service/http/proxy.h"
 
 struct admission;
 
-/* A table for rate requests a second (0: everything is allowed) and bursts of burst. Owned by the caller; NULL if memory
- * is short. */
+/* A table for rate requests a second (0: everything is allowed) and bursts of burst. Owned by the caller; NULL if
+ * memory is short. */
 struct admission *admission_new(int64_t rate, int64_t burst);
 /* Free it; NULL is allowed. */
 void admission_free(struct admission *admission);

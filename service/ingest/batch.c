@@ -7,8 +7,8 @@
 #include "schema/packet.h"
 
 #define NONE UINT32_MAX
-/* What a part, a user and an event may take at most: room for all three is asked for before a part is opened, so that no
- * entry ends in an empty part or user. */
+/* What a part, a user and an event may take at most: room for all three is asked for before a part is opened, so that
+ * no entry ends in an empty part or user. */
 #define PART_MAX 64u
 #define USER_MAX (4u + NAMES_MAX * PSEUDONYM_BYTES)
 #define EVENT_MAX (64u + EVENT_PROPS_MAX * 11u)
@@ -218,7 +218,8 @@ static bool reserve_groups(struct batch *batch, const struct request *request, s
     return true;
 }
 
-/* Chain events by user, and users by shard in shard_first. Writes the shards touched to shards; returns their number. */
+/* Chain events by user, and users by shard in shard_first. Writes the shards touched to shards; returns their
+ * number. */
 static size_t group(struct batch *batch, const struct batch_request *from, const struct groups *groups, uint16_t *shards)
 {
     const struct request *request = from->request;

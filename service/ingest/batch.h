@@ -1,6 +1,6 @@
 /*
- * One group commit: the requests that gathered, their identifiers replaced by names, formed into one packet per shard (more
- * where one would exceed ENTRY_MAX_BYTES). Buffers are kept from one commit to the next.
+ * One group commit: the requests that gathered, their identifiers replaced by names, formed into one packet per shard
+ * (more where one would exceed ENTRY_MAX_BYTES). Buffers are kept from one commit to the next.
  *
  * Sees:     requests (raw ids) and pseudonyms; writes pseudonyms only.
  * Uses:     schema/packet; memory.

@@ -1,5 +1,6 @@
 /*
- * What was not counted and why: per app and reason, gathered here and sent as counts packets, since ingest has no database.
+ * What was not counted and why: per app and reason, gathered here and sent as counts packets, since ingest has no
+ * database.
  *
  * Sees:     app ids and numbers only.
  * Uses:     libc.

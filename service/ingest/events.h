@@ -4,7 +4,8 @@
  * Sees:     requests (raw ids), while they last.
  * Uses:     exchange, request, device, writer.
  * Threads:  the daemon's.
- * Failure:  every refusal is a problem document; the statuses are those of request_parse, or 503 while nothing can be kept.
+ * Failure:  every refusal is a problem document; the statuses are those of request_parse, or 503 while nothing can be
+ * kept.
  */
 #ifndef THRONG_INGEST_EVENTS_H
 #define THRONG_INGEST_EVENTS_H

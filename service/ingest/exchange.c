@@ -8,6 +8,7 @@
 
 #include "service/base/clock.h"
 #include "service/base/metrics.h"
+#include "service/http/problem.h"
 
 #define READ_DEADLINE_MS 30000
 #define FIRST_CAPACITY 4096u
@@ -33,16 +34,22 @@ void exchange_drop_body(struct exchange *exchange)
     exchange->body = NULL;
 }
 
+/* Drop the body and give its place in the total to others. */
+static void give_up_body(struct exchange *exchange)
+{
+    long long capacity = (long long)exchange->body_capacity;
+    exchange_drop_body(exchange);
+    exchange->body_capacity = 0;
+    if (capacity > 0)
+        metrics_set(METRIC_BODY_BYTES, atomic_fetch_sub(&exchange->service->body_bytes, capacity) - capacity);
+}
+
 void exchange_free(struct exchange *exchange)
 {
     struct exchange_service *service = exchange->service;
     if (exchange->parsed)
         request_free(&exchange->item.request);
-    exchange_drop_body(exchange);
-    if (exchange->body_capacity > 0) {
-        long long capacity = (long long)exchange->body_capacity;
-        metrics_set(METRIC_BODY_BYTES, atomic_fetch_sub(&service->body_bytes, capacity) - capacity);
-    }
+    give_up_body(exchange);
     mirror_release(exchange->view);
     metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_sub(&service->in_progress, 1) - 1);
     free(exchange);
@@ -100,6 +107,7 @@ bool exchange_take(struct exchange *exchange, const char *bytes, size_t size)
         exchange_refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", 1);
     }
     if (exchange->refused != 0) {
+        give_up_body(exchange); /* else requests that none of which can grow would refuse each other */
         exchange->discarded += size;
         return exchange->discarded <= BODY_TRUSTED_MAX_BYTES;
     }
@@ -152,14 +160,14 @@ enum MHD_Result exchange_send(struct exchange *exchange, unsigned status, char *
         reply_header(&reply, "Access-Control-Allow-Headers", "Content-Type, Authorization");
         reply_header(&reply, "Access-Control-Max-Age", "86400");
     }
-    if (atomic_load(&exchange->service->ending))
+    if (exchange->closes || atomic_load(&exchange->service->ending))
         reply_header(&reply, "Connection", "close");
     return reply_send(exchange->connection, &reply);
 }
 
 enum MHD_Result exchange_send_refusal(struct exchange *exchange)
 {
-    char *document = request_problem(exchange->refused, exchange->problem, &exchange->why);
+    char *document = problem_document(exchange->refused, exchange->problem, &exchange->why);
     return exchange_send(exchange, exchange->refused, document);
 }
 

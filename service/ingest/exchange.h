@@ -1,6 +1,7 @@
 /*
- * One HTTP request from its first byte to its answer: the body taken within bounds, a refusal remembered until the body
- * is over (so that the client can read it), the request's place with the writer, and the answer with its headers.
+ * One HTTP request from its first byte to its answer: the body taken within bounds, a refusal remembered until the
+ * body is over (so that the client can read it), the request's place with the writer, and the answer with its
+ * headers.
  *
  * Sees:     bodies and headers, while the request lasts; the body is wiped.
  * Uses:     libmicrohttpd, service/http.
@@ -20,7 +21,7 @@
 #include "service/http/reply.h"
 #include "service/ingest/admission.h"
 #include "service/ingest/mirror.h"
-#include "service/ingest/proxy.h"
+#include "service/http/proxy.h"
 #include "service/ingest/writer.h"
 
 /* What all requests share. Owned by main; read-only but for the atomics. */
@@ -52,6 +53,7 @@ struct exchange {
 
     struct mirror_view *view; /* held */
     char app[64];             /* name in an admin path */
+    bool closes;              /* the connection ends with the answer */
     bool cors;                /* the events path: answers say Vary: Origin */
     bool parsed;              /* item.request is owned */
     bool submitted;           /* it has been at the writer's */
@@ -69,7 +71,8 @@ struct exchange *exchange_new(struct exchange_service *service, struct MHD_Conne
 /* Wipe and free it and what it holds. */
 void exchange_free(struct exchange *exchange);
 
-/* Decide on an error answer, unless one is decided: status, problem type (a literal), Retry-After in seconds (0: none). */
+/* Decide on an error answer, unless one is decided: status, problem type (a literal), Retry-After in seconds (0:
+ * none). */
 void exchange_refuse(struct exchange *exchange, unsigned status, const char *problem, unsigned retry_after_s);
 
 /* Take size bytes of body. False: the connection is to be closed (deadline, or far more than was allowed). */
@@ -78,8 +81,8 @@ bool exchange_take(struct exchange *exchange, const char *bytes, size_t size);
 /* Wipe and free the body; its place in the total stays taken, as what was made of it lasts until exchange_free. */
 void exchange_drop_body(struct exchange *exchange);
 
-/* Hand the request to the writer and suspend the connection; finish is called again after the commit. False if the writer
- * takes no more. */
+/* Hand the request to the writer and suspend the connection; finish is called again after the commit. False if the
+ * writer takes no more. */
 bool exchange_submit(struct exchange *exchange);
 
 /* Queue the decided refusal. */

@@ -1,6 +1,6 @@
 /*
- * throng-ingest: takes events over HTTP, replaces identifiers by pseudonyms while the request is being read, and appends
- * packets to Redis, or to its spool. Starts keyd before anything else exists.
+ * throng-ingest: takes events over HTTP, replaces identifiers by pseudonyms while the request is being read, and
+ * appends packets to Redis, or to its spool. Starts keyd before anything else exists.
  */
 #include <errno.h>
 #include <poll.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,11 +23,13 @@
 #include "service/http/listen.h"
 #include "service/ingest/exchange.h"
 #include "service/ingest/pulse.h"
+#include "service/ingest/request.h"
 #include "service/ingest/server.h"
 
 #define DRAIN_MS 3000
 #define REPLAY_AT_END_MS 5000
 #define ADMIN_CONNECTIONS 64
+#define OTHER_DESCRIPTORS 64 /* Redis, spool, keyd, epoll, status */
 
 struct ingest {
     struct config config;
@@ -87,6 +90,28 @@ static void start_keyd(struct ingest *ingest)
         .sandbox = ingest->config.run_sandbox,
     };
     require("keyd", keyd_start(&options, &ingest->service.keyd, &why), &why);
+    /* Nobody but keyd needs it from here on. */
+    sodium_memzero((char *)(uintptr_t)ingest->config.ingest_seal, strlen(ingest->config.ingest_seal));
+}
+
+/* Every connection needs a descriptor, and idle ones must not take those of Redis, the spool and the admin socket. */
+static void reserve_descriptors(struct ingest *ingest)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    const rlim_t others = OTHER_DESCRIPTORS + ADMIN_CONNECTIONS;
+    const rlim_t wanted = (rlim_t)ingest->config.ingest_connections + others;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= wanted)
+        return;
+    ingest->config.ingest_connections = (int64_t)(limit.rlim_cur > 2 * others ? limit.rlim_cur - others : others);
+    log_event(LOG_LEVEL_WARN, "ingest.few_descriptors", LOG_UINT("limit", limit.rlim_cur),
+        LOG_INT("connections", ingest->config.ingest_connections));
 }
 
 static enum log_level log_level_of(const char *name)
@@ -144,6 +169,8 @@ static void open_catalogue(struct ingest *ingest)
     result = mirror_poll(service->mirror, ingest->stream, &newer);
     if (result != RESULT_OK)
         log_event(LOG_LEVEL_WARN, "catalogue.refused", LOG_FAILURE(result, &newer));
+    /* An epoch may have ended while nothing ran: no name is given under its key. */
+    pulse_tick_keys(service->keyd, ingest->redis_checked ? ingest->stream : NULL);
 }
 
 static void open_stores(struct ingest *ingest)
@@ -185,7 +212,8 @@ static void start_servers(struct ingest *ingest)
     service->config = config;
     service->admission = admission_new(config->ingest_rate, config->ingest_rate_burst);
     require_memory("admission", service->admission);
-    require("proxies", proxy_parse(config->ingest_trusted_proxies, &service->proxy, &why), &why);
+    require("proxies", proxy_parse(config->ingest_trusted_proxies, "ingest.trusted_proxies", &service->proxy, &why),
+        &why);
     require("server",
         server_start(service, ingest->public_fd, false, (unsigned)config->ingest_threads,
             (unsigned)config->ingest_connections, &ingest->public_server, &why),
@@ -219,7 +247,8 @@ static void announce_ready(struct ingest *ingest)
         LOG_NAME("listen", ingest->config.ingest_listen));
 }
 
-/* Until an end is asked for. Without keyd nothing can be taken, and none may be forked now: the supervisor restarts us. */
+/* Until an end is asked for. Without keyd nothing can be taken, and none may be forked now: the supervisor restarts
+ * us. */
 static void wait_for_end(const struct ingest *ingest)
 {
     struct pollfd watched[] = {
@@ -276,9 +305,11 @@ int main(int argc, char **argv)
     static struct ingest ingest;
     config_from_arguments(argc, argv, "takes events over HTTP and appends pseudonymous packets to Redis", &ingest.config);
     log_init("ingest", log_level_of(ingest.config.run_log_level));
+    request_wipe_parser();
     make_state(&ingest);
     start_keyd(&ingest);
     lifecycle_begin(true);
+    reserve_descriptors(&ingest);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk to the spool, not the end */
     require("libsodium", sodium_init() < 0 ? RESULT_FAILED : RESULT_OK, &(struct failure){.text = "does not start"});
     open_sockets(&ingest);

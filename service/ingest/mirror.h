@@ -1,6 +1,6 @@
 /*
- * The catalogue as ingest serves it: polled from Redis, kept as a local fsynced copy, every app of it declared to keyd
- * before a request can name it.
+ * The catalogue as ingest serves it: polled from Redis, kept as a local fsynced copy, every app of it declared to
+ * keyd before a request can name it.
  *
  * Sees:     the catalogue.
  * Uses:     service/catalogue, service/stream, keyd.

@@ -36,7 +36,10 @@ struct node {
 static enum result parse_ids(struct node *node, const char *text, struct failure *why)
 {
     for (; *text != '\0'; text += LINE_BYTES) {
-        if (strspn(text, "0123456789abcdef") != LINE_BYTES - 1 || text[LINE_BYTES - 1] != '\n' ||
+        size_t digits = strspn(text, "0123456789abcdef");
+        if (digits < LINE_BYTES && text[digits] == '\0')
+            break; /* unfinished: that process never got further */
+        if (digits != LINE_BYTES - 1 || text[LINE_BYTES - 1] != '\n' ||
             node->earlier_count == EARLIER_MAX) {
             failure_set(why, "ingest.state", "holds a file `nodes` that is damaged or has over %d lines", EARLIER_MAX);
             return RESULT_CORRUPT;
@@ -104,6 +107,25 @@ static enum result write_ids(const struct node *node, struct failure *why)
     return RESULT_OK;
 }
 
+/* Add node's own id behind the earlier ones, durably. In place, which takes no room on most file systems: a disk that
+ * the spool has filled must not keep the next process from replaying it. */
+static enum result append_id(struct node *node, struct failure *why)
+{
+    char path[600], line[LINE_BYTES + 1];
+    const off_t end = (off_t)(node->earlier_count * LINE_BYTES); /* of the whole lines */
+    (void)snprintf(path, sizeof path, "%s/nodes", node->directory);
+    (void)snprintf(line, sizeof line, "%016" PRIx64 "\n", node->id);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    bool done = fd >= 0 && ftruncate(fd, end) == 0 && lseek(fd, end, SEEK_SET) == end &&
+        write_synced(fd, line, LINE_BYTES) && sync_directory(node->directory);
+    if (!done)
+        failure_set(why, "ingest.state", "its file `nodes` cannot be written: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    node->listed = done;
+    return done ? RESULT_OK : RESULT_FAILED;
+}
+
 static uint64_t draw_id(void)
 {
     uint64_t id;
@@ -129,10 +151,8 @@ enum result node_open(const char *directory, struct node **out, struct failure *
     memset(node->under_way, 0xff, sizeof node->under_way);
     node->id = draw_id();
     enum result result = read_ids(node, why);
-    if (result == RESULT_OK) {
-        node->listed = true;
-        result = write_ids(node, why);
-    }
+    if (result == RESULT_OK)
+        result = append_id(node, why);
     if (result != RESULT_OK) {
         node_close(node);
         return result;

@@ -22,7 +22,6 @@ struct pulse {
     pthread_t thread;
     atomic_bool stopping, failed;
     unsigned beats;
-    bool clocks_disagree;
     enum result catalogue; /* of the last poll, so that a state is logged once */
 };
 
@@ -35,11 +34,14 @@ static int64_t test_offset_ms(void)
 
 enum result pulse_check_redis(const struct config *config, struct stream *stream, struct failure *why)
 {
-    int64_t redis_ms;
+    int64_t redis_ms, asked_ms = clock_now_ms() - test_offset_ms();
     enum result result = stream_time_ms(stream, &redis_ms, why);
     if (result != RESULT_OK)
         return result;
-    int64_t apart_ms = clock_now_ms() - test_offset_ms() - redis_ms;
+    int64_t answered_ms = clock_now_ms() - test_offset_ms();
+    /* The answer may have been under way for long: only what lies outside of that time is a difference. */
+    int64_t apart_ms = redis_ms < asked_ms ? asked_ms - redis_ms
+        : redis_ms > answered_ms ? answered_ms - redis_ms : 0;
     if (apart_ms > CLOCK_APART_MAX_MS || apart_ms < -CLOCK_APART_MAX_MS) {
         failure_set(why, "clock", "is %lld ms ahead of Redis's; %d ms are allowed", (long long)apart_ms,
             CLOCK_APART_MAX_MS);
@@ -94,23 +96,22 @@ static void poll_catalogue(struct pulse *pulse)
     mirror_release(view);
 }
 
-static void tick_keys(struct pulse *pulse)
+void pulse_tick_keys(struct keyd *keyd, struct stream *stream)
 {
     int64_t redis_ms = -1;
     struct failure why = {0}, away = {0};
     struct keyd_tick tick = {0};
-    if (replay_up(pulse->parts.replay) && stream_time_ms(pulse->stream, &redis_ms, &away) == RESULT_OK)
+    if (stream != NULL && stream_time_ms(stream, &redis_ms, &away) == RESULT_OK)
         redis_ms += test_offset_ms();
-    enum result result = keyd_tick(pulse->parts.keyd, redis_ms, &tick, &why);
+    enum result result = keyd_tick(keyd, redis_ms, &tick, &why);
     if (result != RESULT_OK) {
         log_event(LOG_LEVEL_ERROR, "keys.tick_failed", LOG_FAILURE(result, &why));
         return;
     }
     if (tick.ratcheted > 0)
         log_event(LOG_LEVEL_INFO, "keys.ratcheted", LOG_UINT("apps", tick.ratcheted));
-    if (tick.clocks_disagree && !pulse->clocks_disagree)
+    if (tick.clocks_disagree && metrics_get(METRIC_KEYS_CLOCKS_DISAGREE) == 0)
         log_event(LOG_LEVEL_ERROR, "keys.clocks_disagree");
-    pulse->clocks_disagree = tick.clocks_disagree;
     metrics_set(METRIC_KEYS_CLOCKS_DISAGREE, tick.clocks_disagree);
 }
 
@@ -141,7 +142,7 @@ static void beat(struct pulse *pulse)
         poll_catalogue(pulse);
     }
     if (pulse->beats++ % TICK_EVERY_BEATS == 0)
-        tick_keys(pulse);
+        pulse_tick_keys(pulse->parts.keyd, replay_up(pulse->parts.replay) ? pulse->stream : NULL);
 }
 
 static void *run(void *argument)

@@ -1,6 +1,7 @@
 /*
- * The pulse: what ingest does each second beside requests. A watermark to every shard, a look at the catalogue, the keys'
- * clock, connections that read for too long, and once Redis is there the checks that its settings and time allow.
+ * The pulse: what ingest does each second beside requests. A watermark to every shard, a look at the catalogue, the
+ * keys' clock, connections that read for too long, and once Redis is there the checks that its settings and time
+ * allow.
  *
  * Sees:     times, counters, the catalogue.
  * Uses:     service/stream, keyd, mirror, node, spool, replay, server; one thread of its own.
@@ -29,9 +30,13 @@ struct pulse_parts {
     bool checked; /* Redis's fitness is known already */
 };
 
-/* Whether Redis's time and durability are as configured. RESULT_UNAVAILABLE if it is away: ask again later. RESULT_INVALID:
- * this process must not run. */
+/* Whether Redis's time and durability are as configured. RESULT_UNAVAILABLE if it is away: ask again later.
+ * RESULT_INVALID: this process must not run. */
 enum result pulse_check_redis(const struct config *config, struct stream *stream, struct failure *why);
+
+/* Let keyd ratchet what has passed by the wall clock and Redis's (stream; NULL: it is away, and nothing is
+ * ratcheted). Once before the first request, and each few beats. */
+void pulse_tick_keys(struct keyd *keyd, struct stream *stream);
 
 /* Start the thread; what parts name is borrowed. NULL if the system refuses. */
 struct pulse *pulse_start(const struct pulse_parts *parts);

@@ -92,14 +92,17 @@ static void report(const struct spool_batch *batch)
         LOG_UINT("records", batch->damaged));
 }
 
-static size_t unpack(const struct spool_batch *batch, struct stream_append *entries)
+/* The entries of batch; one that is whole and yet no packet counts as damaged. */
+static size_t unpack(struct spool_batch *batch, struct stream_append *entries)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct packet_reader reader;
         struct packet_header header;
-        if (packet_open(&reader, batch->records[i].bytes, batch->records[i].length, &header) != RESULT_OK)
+        if (packet_open(&reader, batch->records[i].bytes, batch->records[i].length, &header) != RESULT_OK) {
+            batch->damaged++;
             continue;
+        }
         entries[count++] = (struct stream_append){
             .shard = header.shard, .bytes = batch->records[i].bytes, .length = batch->records[i].length};
     }

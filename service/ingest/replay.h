@@ -1,7 +1,7 @@
 /*
  * The replayer: sends what waits in the spool beside live traffic, ends earlier incarnations in their name, and knows
- * whether Redis takes entries. After a failure live traffic goes straight to the spool until an entry, or with nothing
- * waiting a PING, has gone through here again: nobody's request pays for finding out.
+ * whether Redis takes entries. After a failure live traffic goes straight to the spool until an entry, or with
+ * nothing waiting a PING, has gone through here again: nobody's request pays for finding out.
  *
  * Sees:     packets (pseudonyms).
  * Uses:     service/stream, spool, node; one thread of its own.
@@ -29,8 +29,8 @@ bool replay_up(const struct replay *replay);
 /* Redis did not take something. */
 void replay_failed(struct replay *replay);
 
-/* Send what still can be sent, for deadline_ms at most; if nothing is left, end this node with a last watermark and take it
- * off the nodes file. Then free. Call when no writer runs any more. NULL is allowed. */
+/* Send what still can be sent, for deadline_ms at most; if nothing is left, end this node with a last watermark and
+ * take it off the nodes file. Then free. Call when no writer runs any more. NULL is allowed. */
 void replay_stop(struct replay *replay, int64_t deadline_ms);
 
 #endif

@@ -145,7 +145,8 @@ static enum result parse_document(const char *body, size_t length, struct reques
     return RESULT_INVALID;
 }
 
-/* Sort the members of object into out by names[0..count-1]. The first one that has no name there is returned, else NULL. */
+/* Sort the members of object into out by names[0..count-1]. The first one that has no name there is returned, else
+ * NULL. */
 static const char *sort_members(json_t *object, const char *const *names, size_t count, const json_t **out)
 {
     const char *key;
@@ -324,7 +325,8 @@ static size_t intern(struct parse *parse, enum pseudonym_kind kind, const char *
     return request->id_count - 1;
 }
 
-/* An address in one form: without leading zeros, and an IPv4 address as such even where a socket maps it into IPv6. */
+/* An address in one form: without leading zeros, and an IPv4 address as such even where a socket maps it into
+ * IPv6. */
 static void canonical_address(const char *text, char out[INET6_ADDRSTRLEN])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -337,8 +339,8 @@ static void canonical_address(const char *text, char out[INET6_ADDRSTRLEN])
         (void)inet_ntop(AF_INET6, bytes, out, INET6_ADDRSTRLEN);
 }
 
-/* The day visitor: "address User-Agent". An address has no space, so two visitors never share a form; of a User-Agent,
- * what exceeds an identifier's length is cut off. */
+/* The day visitor: "address User-Agent". An address has no space, so two visitors never share a form; of a
+ * User-Agent, what exceeds an identifier's length is cut off. */
 static size_t intern_visitor(struct parse *parse)
 {
     struct request *request = parse->request;
@@ -549,7 +551,8 @@ static bool read_record(const struct parse *parse, const json_t *const *fields, 
     return true;
 }
 
-/* Note seq as used by the next event; false if an event of this request has it. Only a source makes seq mean anything. */
+/* Note seq as used by the next event; false if an event of this request has it. Only a source makes seq mean
+ * anything. */
 static bool claim_seq(struct parse *parse, uint64_t seq, struct fault *fault)
 {
     struct request *request = parse->request;
@@ -693,57 +696,6 @@ char *request_answer(const struct request *request)
         fputc('}', file);
     }
     fprintf(file, "],\"dropped\":%u}", request->dropped);
-    fclose(file);
-    return text;
-}
-
-/* A failure's text may have been cut within a character: what is not ASCII becomes a question mark. */
-static void print_escaped(FILE *file, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fputc('\\', file);
-        fputc(c < 0x20 || c > 0x7e ? '?' : c, file);
-    }
-}
-
-static const char *status_title(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *title;
-    } titles[] = {{400, "Bad request"}, {401, "Unknown key"}, {403, "Not allowed"}, {404, "Not found"},
-        {405, "Method not allowed"}, {408, "Too slow"}, {413, "Too large"}, {415, "Unsupported media type"},
-        {429, "Too many requests"}, {500, "Internal error"}, {503, "Unavailable"}};
-    for (size_t i = 0; i < ROWS(titles); i++) {
-        if (titles[i].status == status)
-            return titles[i].title;
-    }
-    return "Problem";
-}
-
-char *request_problem(unsigned status, const char *type, const struct failure *why)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *file = open_memstream(&text, &size);
-    if (file == NULL)
-        return NULL;
-    fprintf(file, "{\"type\":\"urn:throng:problem:");
-    print_escaped(file, type);
-    fprintf(file, "\",\"title\":\"%s\",\"status\":%u", status_title(status), status);
-    if (why != NULL && why->text[0] != '\0') {
-        fprintf(file, ",\"detail\":\"");
-        print_escaped(file, why->text);
-        fputc('"', file);
-    }
-    if (why != NULL && why->field[0] != '\0') {
-        fprintf(file, ",\"field\":\"");
-        print_escaped(file, why->field);
-        fputc('"', file);
-    }
-    fputc('}', file);
     fclose(file);
     return text;
 }

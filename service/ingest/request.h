@@ -1,12 +1,12 @@
 /*
- * One POST of events: its JSON read, checked against the app's definition and kept as records, with the raw ids it names
- * collected once each for keyd.
+ * One POST of events: its JSON read, checked against the app's definition and kept as records, with the raw ids it
+ * names collected once each for keyd.
  *
  * Sees:     raw identifiers, while the request lasts; a struct request is wiped when freed.
  * Uses:     jansson, schema/, service/catalogue.
  * Threads:  a request belongs to one thread at a time.
- * Failure:  RESULT_INVALID (400) with the field at fault when the body as a whole is unusable; a faulty event is listed
- *           among the rejected and the rest goes on.
+ * Failure:  RESULT_INVALID (400) with the field at fault when the body as a whole is unusable; a faulty event is
+ *           listed among the rejected and the rest goes on.
  */
 #ifndef THRONG_INGEST_REQUEST_H
 #define THRONG_INGEST_REQUEST_H
@@ -76,19 +76,19 @@ struct request_context {
     int64_t received_at_ms;
 };
 
-/* Make jansson zero all memory that it gives back, so that no copy of a raw id survives in its buffers. Call once, before
- * threads, in every program that parses requests; what jansson hands out can still be freed with free(). */
+/* Make jansson zero all memory that it gives back, so that no copy of a raw id survives in its buffers. Call once,
+ * before threads, in every program that parses requests; what jansson hands out can still be freed with free(). */
 void request_wipe_parser(void);
 
 /* Read body[0..length-1]:
  *   {"key","app","sent_at","source","consent","events":[{"name","ts","user","session","seq","engaged_ms","props"}]}
- * key: absent if it came as a bearer token. app: the app's name, wanted if the key covers any app. consent: true says that
- * the person consented; without it a write or ingest key's events for an app that requires consent are dropped, with
- * false those for every app. A missing user is a day visitor if the app takes them and the key is a write key.
+ * key: absent if it came as a bearer token. app: the app's name, wanted if the key covers any app. consent: true says
+ * that the person consented; without it a write or ingest key's events for an app that requires consent are dropped,
+ * with false those for every app. A missing user is a day visitor if the app takes them and the key is a write key.
  * On RESULT_OK *out is to be freed with request_free; else it is empty. RESULT_INVALID: 400. RESULT_NOT_FOUND: 401
- * (unknown or missing key). RESULT_DENIED: 403 (origin, or a write key for an app whose preset takes only ingest keys).
- * RESULT_FULL: 413 (more than REQUEST_EVENTS_MAX events). Import into sealed days: RESULT_DENIED with the field "ts".
- * RESULT_UNAVAILABLE: 503 (no memory). */
+ * (unknown or missing key). RESULT_DENIED: 403 (origin, or a write key for an app whose preset takes only ingest
+ * keys). RESULT_FULL: 413 (more than REQUEST_EVENTS_MAX events). Import into sealed days: RESULT_DENIED with the
+ * field "ts". RESULT_UNAVAILABLE: 503 (no memory). */
 enum result request_parse(const struct request_context *context, const char *body, size_t length, struct request *out,
     struct failure *why);
 
@@ -97,9 +97,5 @@ void request_free(struct request *request);
 
 /* The 202 body for request: {"accepted":…,"rejected":[…],"dropped":…}, NUL-terminated, owned by the caller (free). */
 char *request_answer(const struct request *request);
-
-/* RFC 9457 problem document: type "urn:throng:problem:TYPE", status, title, detail and field from why.
- * Owned by the caller. */
-char *request_problem(unsigned status, const char *type, const struct failure *why);
 
 #endif

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -136,6 +137,43 @@ static void route(const struct server *server, struct exchange *exchange, const 
         begin_unknown(exchange);
 }
 
+/* How the headers say where the body ends. */
+struct framing {
+    unsigned lengths, codings;
+    bool unknown_coding;
+    bool odd_name; /* "Content-Length :" is a length to some, and another header to libmicrohttpd */
+};
+
+static enum MHD_Result note_framing(void *argument, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct framing *framing = argument;
+    (void)kind;
+    if (key[strcspn(key, " \t\r\n")] != '\0')
+        framing->odd_name = true;
+    if (strcasecmp(key, "Content-Length") == 0)
+        framing->lengths++;
+    if (strcasecmp(key, "Transfer-Encoding") == 0) {
+        framing->codings++;
+        framing->unknown_coding = value == NULL || strcasecmp(value, "chunked") != 0;
+    }
+    return MHD_YES;
+}
+
+/* A body whose end a proxy before us may see elsewhere is refused unread, and with it whatever follows on the
+ * connection (RFC 9112, 6.3 and 11.2); libmicrohttpd would take one of the two readings. */
+static bool is_ambiguous(struct exchange *exchange)
+{
+    struct framing framing = {0};
+    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, note_framing, &framing);
+    if (framing.lengths + framing.codings <= 1 && !framing.unknown_coding && !framing.odd_name)
+        return false;
+    exchange->closes = true;
+    failure_set(&exchange->why, framing.codings > 0 ? "Transfer-Encoding" : "Content-Length",
+        "one Content-Length, or Transfer-Encoding: chunked");
+    exchange_refuse(exchange, MHD_HTTP_BAD_REQUEST, "invalid_request", 0);
+    return true;
+}
+
 /* A declared length beyond the limit is answered before a byte of it is read; the connection ends with that. */
 static bool announces_too_much(struct exchange *exchange)
 {
@@ -159,12 +197,16 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
             return MHD_NO;
         *state = exchange;
         route(server, exchange, path, method);
-        return announces_too_much(exchange) ? exchange_send_refusal(exchange) : MHD_YES;
+        bool unreadable = is_ambiguous(exchange) || announces_too_much(exchange);
+        return unreadable ? exchange_send_refusal(exchange) : MHD_YES;
     }
     if (*size > 0) {
         size_t given = *size;
         *size = 0;
-        return exchange_take(exchange, bytes, given) ? MHD_YES : MHD_NO;
+        bool goes_on = exchange_take(exchange, bytes, given);
+        /* libmicrohttpd is done with them, and frees its buffer as it is when the connection closes. */
+        explicit_bzero((char *)(uintptr_t)bytes, given);
+        return goes_on ? MHD_YES : MHD_NO;
     }
     mark(connection, INT64_MAX);
     return exchange->finish(exchange);

@@ -96,8 +96,8 @@ static void link_last(struct spool *spool, struct segment *segment)
     spool->last = segment;
 }
 
-/* Delete the oldest segment, its file before its key: a crash between the two leaves a key that nothing needs, and the
- * next segment's end destroys it. */
+/* Delete the oldest segment, its file before its key: a crash between the two leaves a key that nothing needs, and
+ * the next segment's end destroys it. */
 static enum result drop_first(struct spool *spool, struct failure *why)
 {
     struct segment *segment = spool->first;
@@ -387,7 +387,7 @@ static enum result append_locked(struct spool *spool, const struct spool_entry *
         failure_set(why, "ingest.state", "the spool cannot be written: %s", strerror(errno));
         /* What a failed write or sync left behind is unknown: cut it off, or else never append to this file again. */
         spool->open = ftruncate(segment->fd, (off_t)segment->bytes) == 0;
-        return RESULT_FULL;
+        return spool->open ? RESULT_FULL : RESULT_FAILED;
     }
     segment->bytes += size;
     spool->bytes += size;
@@ -421,8 +421,8 @@ struct window {
 
 enum found { FOUND_RECORD, FOUND_DAMAGE, FOUND_UNFINISHED };
 
-/* The record at offset, opened into out (ENTRY_MAX_BYTES) with its length; *behind is the offset after it if its length
- * is plausible. */
+/* The record at offset, opened into out (ENTRY_MAX_BYTES) with its length; *behind is the offset after it if its
+ * length is plausible. */
 static enum found open_record(const struct window *window, uint64_t offset, uint8_t *out, size_t *length,
     uint64_t *behind)
 {
@@ -450,8 +450,8 @@ static bool near_end(const struct window *window, uint64_t offset)
     return !window->last && window->start + window->length - offset < RECORD_MAX;
 }
 
-/* The first offset after `offset` at which a whole record lies, or where the window has no more to say: a damaged length
- * must not hide the records behind it. */
+/* The first offset after `offset` at which a whole record lies, or where the window has no more to say: a damaged
+ * length must not hide the records behind it. */
 static uint64_t resynchronise(const struct window *window, uint64_t offset, uint8_t *scratch)
 {
     uint64_t end = window->start + window->length, behind;

@@ -3,10 +3,10 @@
  *
  * Files DIRECTORY/NNNNNNNNNNNNNNNN.spool (the segment's number in hexadecimal), each a run of records:
  *   length u32le | nonce 24 | XChaCha20-Poly1305 of one packet (libsodium, IETF construction), `length` bytes of it
- * under the segment's key from keyd, with the additional data  segment u64le | offset of the record in the file u64le.
- * A segment is written by one process only; a later process replays it and never appends. Its key is destroyed when all of
- * it has been replayed. A record whose bytes are damaged is skipped and counted; an unfinished last one was never
- * acknowledged and is cut off.
+ * under the segment's key from keyd, with the additional data  segment u64le | offset of the record in the file
+ * u64le. A segment is written by one process only; a later process replays it and never appends. Its key is destroyed
+ * when all of it has been replayed. A record whose bytes are damaged is skipped and counted; an unfinished last one
+ * was never acknowledged and is cut off.
  *
  * Sees:     packets (pseudonyms); segment keys, in its own memory.
  * Uses:     libsodium, keyd.
@@ -37,15 +37,16 @@ struct spool_entry {
     int64_t received_at_ms; /* the oldest request in it; INT64_MAX: none */
 };
 
-/* Open directory (made if absent, mode 0700), taking over what earlier processes left; capacity bounds all segments' bytes.
- * keyd is borrowed for the spool's life. RESULT_FAILED, RESULT_UNAVAILABLE (keyd). */
+/* Open directory (made if absent, mode 0700), taking over what earlier processes left; capacity bounds all segments'
+ * bytes. keyd is borrowed for the spool's life. RESULT_FAILED, RESULT_UNAVAILABLE (keyd). */
 enum result spool_open(const char *directory, uint64_t capacity_bytes, struct keyd *keyd, struct spool **out,
     struct failure *why);
 
 /* Close; segments stay for the next process. Keys in memory are wiped. NULL is allowed. */
 void spool_close(struct spool *spool);
 
-/* Append all entries durably (one fdatasync), or none. RESULT_FULL; RESULT_UNAVAILABLE if keyd is gone. */
+/* Append all entries durably (one fdatasync), or none. RESULT_FULL; RESULT_UNAVAILABLE if keyd is gone; RESULT_FAILED
+ * if they could neither be kept nor cut off: a later process may find and replay them. */
 enum result spool_append(struct spool *spool, const struct spool_entry *entries, size_t count, struct failure *why);
 
 /* What spool_read gives: records of one segment, oldest first, borrowed until the next spool_read. */
@@ -66,7 +67,8 @@ struct spool_batch {
  * error. */
 enum result spool_read(struct spool *spool, struct spool_batch *batch, struct failure *why);
 
-/* All records of batch are in the stream: go behind them. A segment that ends there is deleted and its key destroyed. */
+/* All records of batch are in the stream: go behind them. A segment that ends there is deleted and its key
+ * destroyed. */
 enum result spool_advance(struct spool *spool, const struct spool_batch *batch, struct failure *why);
 
 /* Bytes of all segments, and how many segments of earlier processes are left. */

@@ -83,7 +83,7 @@ static bool send_live(struct writer *writer, size_t count)
     return true;
 }
 
-/* Spool what Redis did not take. RESULT_FULL: nothing of it is kept. */
+/* Spool what Redis did not take. RESULT_FULL: nothing of it is kept. RESULT_FAILED: it may turn up nevertheless. */
 static enum result spool_rest(struct writer *writer, const struct batch_entry *entries, const uint64_t *numbers,
     size_t count, size_t *kept)
 {
@@ -113,13 +113,14 @@ static enum result spool_rest(struct writer *writer, const struct batch_entry *e
     return result;
 }
 
-/* Neither Redis nor the spool took them. What Redis never saw gives its n back; what it may have seen leaves a hole. */
-static void give_up(struct writer *writer, struct batch_entry *entries, const uint64_t *numbers, size_t waiting, bool tried)
+/* Neither Redis nor the spool took them. What nobody saw gives its n back; what may still turn up leaves a hole. */
+static void give_up(struct writer *writer, struct batch_entry *entries, const uint64_t *numbers, size_t waiting,
+    bool seen)
 {
     for (size_t w = waiting; w-- > 0;) {
         size_t i = writer->spooled_from[w];
         entries[i].failed = true;
-        if (tried)
+        if (seen)
             node_add_hole(writer->parts.node, entries[i].shard, numbers[i]);
         else
             node_unassign(writer->parts.node, entries[i].shard, numbers[i]);
@@ -143,8 +144,9 @@ static void store(struct writer *writer, struct batch_entry *entries, size_t cou
     }
     size_t waiting;
     bool tried = send_live(writer, count);
-    if (spool_rest(writer, entries, numbers, count, &waiting) != RESULT_OK)
-        give_up(writer, entries, numbers, waiting, tried);
+    enum result result = spool_rest(writer, entries, numbers, count, &waiting);
+    if (result != RESULT_OK)
+        give_up(writer, entries, numbers, waiting, tried || result == RESULT_FAILED);
     node_arrived(writer->parts.node);
     free(numbers);
 }
@@ -185,8 +187,8 @@ static bool announce(struct writer *writer)
     }
     size_t waiting;
     (void)send_live(writer, shards);
-    /* While an incarnation before this one has not ended, its watermark holds every shard back, and the spool will do. A
-     * node that nobody knows of must be known first: else a day could close over what its spool holds. */
+    /* While an incarnation before this one has not ended, its watermark holds every shard back, and the spool will
+     * do. A node that nobody knows of must be known first: else a day could close over what its spool holds. */
     for (size_t s = 0; node_earlier(writer->parts.node, 0) == 0 && s < shards; s++) {
         if (!writer->appends[s].done)
             return false;
@@ -221,8 +223,8 @@ static size_t add_counts(struct writer *writer, bool due, struct packet_count *r
 
 /* Committing */
 
-/* Ask keyd for the names of all items' ids, and leave in requests those that have them all. Returns their number; items of
- * the others stay marked failed. */
+/* Ask keyd for the names of all items' ids, and leave in requests those that have them all. Returns their number;
+ * items of the others stay marked failed. */
 static size_t name_items(struct writer *writer, size_t count)
 {
     size_t ids = 0, named = 0;

@@ -1,7 +1,7 @@
 /*
- * The writer: group commit. One thread takes whatever requests have gathered, asks keyd for all their names in one call,
- * forms one packet per shard, sends them to Redis in one pipeline, or what Redis does not take to the spool in one sync,
- * and tells every request whether all of it is safe.
+ * The writer: group commit. One thread takes whatever requests have gathered, asks keyd for all their names in one
+ * call, forms one packet per shard, sends them to Redis in one pipeline, or what Redis does not take to the spool in
+ * one sync, and tells every request whether all of it is safe.
  *
  * Sees:     requests (raw ids), handed to keyd; packets.
  * Uses:     keyd, batch, node, spool, replay, counts, service/stream; one thread of its own.
@@ -45,8 +45,8 @@ struct writer_parts {
 /* Start the thread and announce the node. parts are borrowed for its life. NULL if the system refuses. */
 struct writer *writer_start(const struct writer_parts *parts);
 
-/* Hand over item until its done() is called. RESULT_FULL, and nothing taken, if ingest.suspended items wait already, or
- * the writer is closed. */
+/* Hand over item until its done() is called. RESULT_FULL, and nothing taken, if ingest.suspended items wait already,
+ * or the writer is closed. */
 enum result writer_submit(struct writer *writer, struct writer_item *item);
 
 /* Take no more, and wait until all that was handed over has been handed back. */

@@ -43,7 +43,8 @@ struct stream_append {
 };
 
 /* Append entries[0..count-1] in one pipeline and wait for all replies, at most the configured time. Sets each done.
- * RESULT_OK only if all are done. Entries not done may nevertheless be in the stream: send them again with the same n. */
+ * RESULT_OK only if all are done. Entries not done may nevertheless be in the stream: send them again with the same
+ * n. */
 enum result stream_add(struct stream *stream, struct stream_append *entries, size_t count, struct failure *why);
 
 /* One entry read. Borrows from the stream until its next read. */
@@ -60,8 +61,8 @@ struct stream_position {
     char after[STREAM_ID_BYTES]; /* "0" for the start */
 };
 
-/* Read up to per_shard entries of each position, waiting up to block_ms (0: not at all) for the first. Writes a borrowed array to
- * *entries and its length to *count, in order within a shard; 0 if none came. */
+/* Read up to per_shard entries of each position, waiting up to block_ms (0: not at all) for the first. Writes a
+ * borrowed array to *entries and its length to *count, in order within a shard; 0 if none came. */
 enum result stream_read(struct stream *stream, const struct stream_position *positions, size_t position_count,
     size_t per_shard, int64_t block_ms, const struct stream_entry **entries, size_t *count, struct failure *why);
 
@@ -89,8 +90,8 @@ enum result stream_catalogue_version(struct stream *stream, uint64_t *version, s
 enum result stream_catalogue(struct stream *stream, char **json, size_t *length, struct failure *why);
 
 /* Whether Redis's own appendfsync/appendonly settings give `durability` ("process": appendonly yes; "strict":
- * appendfsync always, also during rewrites), and that no eviction of keys is on. RESULT_INVALID with what to change if
- * not. */
+ * appendfsync always, also during rewrites), and that no eviction of keys is on. RESULT_INVALID with what to change
+ * if not. */
 enum result stream_check_durability(struct stream *stream, const char *durability, struct failure *why);
 
 #endif

@@ -113,13 +113,15 @@ static enum result run_initdb(struct supervise *supervise, const char *data, con
     return run_tool(supervise, &plan, program, why);
 }
 
-/* A new cluster has no database of ours; single-user mode needs neither socket nor password. */
+/* A new cluster has no database of ours, and lets every role into the others; single-user mode needs neither socket nor
+ * password. */
 static enum result create_database(struct supervise *supervise, const char *data, const char *programs,
     const struct words *environment, struct failure *why)
 {
     char program[PATH_BYTES + 16], log[DATADIR_PATH_BYTES], folder[DATADIR_PATH_BYTES], input[DATADIR_PATH_BYTES];
     enum result result = secrets_write(datadir_join(folder, data, "run"), "create.sql",
-        "CREATE DATABASE " POSTGRES_DATABASE ";\n", why);
+        "CREATE DATABASE " POSTGRES_DATABASE ";\n"
+        "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;\n", why);
     if (result != RESULT_OK)
         return result;
     (void)snprintf(program, sizeof program, "%s/postgres", programs);

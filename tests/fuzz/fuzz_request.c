@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/http/problem.h"
 #include "service/ingest/request.h"
 
 #define NOW 1767225600000LL
@@ -83,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *body = (const char *)data + 1;
     if (request_parse(&context, body, size - 1, &request, &why) != RESULT_OK) {
         require(why.text[0] != '\0');
-        char *problem = request_problem(400, "invalid", &why);
+        char *problem = problem_document(400, "invalid", &why);
         free(problem);
         return 0;
     }

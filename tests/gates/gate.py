@@ -15,7 +15,7 @@ SKIP = 77
 
 def skipped_folder(path):
     name = os.path.basename(path)
-    return name in ('.git', '__pycache__') or os.path.exists(os.path.join(path, 'CMakeCache.txt'))
+    return name in ('.git', '__pycache__', 'node_modules') or os.path.exists(os.path.join(path, 'CMakeCache.txt'))
 
 
 def files(root, *endings):

@@ -18,12 +18,12 @@ RULES = {
     'throng-ingest': (['libpq', 'libcurl'], [DATABASE, SAMPLER]),
     'throng-aggregate': (['libmicrohttpd', 'libcurl'], [HTTP, KEYS, SAMPLER]),
     'throng-release': (['libmicrohttpd', 'libhiredis', 'libcurl'], [HTTP, KEYS, REDIS]),
-    'throng-api': (['libhiredis'], [KEYS, SAMPLER, REDIS]),
+    'throng-api': (['libhiredis', 'libcurl'], [KEYS, SAMPLER, REDIS]),
     'throng': (['libmicrohttpd', 'libhiredis'], [HTTP, KEYS, REDIS, SAMPLER]),
 }
 # What a program is for, it must have: else the rules above would pass on an empty file.
 HAS = {'throng-ingest': [KEYS, HTTP, REDIS], 'throng-aggregate': [DATABASE, REDIS], 'throng-release': [DATABASE],
-    'throng': [DATABASE]}
+    'throng-api': [DATABASE, r'^MHD_'], 'throng': [DATABASE]}
 
 
 def needed(path):
@@ -87,7 +87,8 @@ def link(folder, program, source, *flags):
 def planted(folder):
     good = {'throng-ingest': 'int keyd_map(void){return 0;} int http_start(void){return 0;} int stream_add(void){return 0;}',
         'throng-aggregate': 'int db_run(void){return 0;} int stream_read(void){return 0;}',
-        'throng-release': 'int db_run(void){return 0;} int noise_draw(void){return 0;}', 'throng': 'int db_run(void){return 0;}'}
+        'throng-release': 'int db_run(void){return 0;} int noise_draw(void){return 0;}',
+        'throng-api': 'int db_run(void){return 0;} int MHD_serve(void){return 0;}', 'throng': 'int db_run(void){return 0;}'}
     pq = ['-Wl,--no-as-needed', '-lpq']
     defects = {
         'ingest with libpq': ('throng-ingest', '', pq, 'linked with libpq'),
@@ -99,6 +100,8 @@ def planted(folder):
             'has keyd_map'),
         'release makes pseudonyms': ('throng-release', 'int pseudonym_make(void){return 0;}', [], 'has pseudonym_make'),
         'release with Redis': ('throng-release', '', ['-Wl,--no-as-needed', '-lhiredis'], 'libhiredis'),
+        'the API samples': ('throng-api', 'int noise_apply(void){return 0;}', [], 'has noise_apply'),
+        'the API with Redis': ('throng-api', '', ['-Wl,--no-as-needed', '-lhiredis'], 'libhiredis'),
         'the command samples': ('throng', 'int noise_draw(void){return 0;}', [], 'has noise_draw'),
         'a stripped program': ('throng-aggregate', '', ['-s'], 'stripped'),
         'an executable stack': ('throng-release', '', ['-z', 'execstack'], 'executable stack'),

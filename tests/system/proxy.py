@@ -36,9 +36,7 @@ class Proxy:
         self.cut()
 
     def cut(self):
-        for end in self.open:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        self.close(*self.open)
         self.open.clear()
 
     def accept(self):
@@ -90,3 +88,4 @@ class Proxy:
         for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()

@@ -33,7 +33,7 @@ LONG = os.environ.get('THRONG_LONG') == '1'
 SKIP = 77
 SHARDS = 16
 DAY_MS = 24 * 3600 * 1000
-KILLABLE = ('ingest', 'keyd', 'aggregate', 'release', 'redis', 'postgres')
+KILLABLE = ('ingest', 'keyd', 'aggregate', 'release', 'api', 'redis', 'postgres')
 
 
 class Failure(AssertionError):
@@ -58,7 +58,7 @@ def wait_for(condition, seconds=30, what='a condition', pause=0.05):
         if value:
             return value
         if time.monotonic() > until:
-            raise Failure(f'{what} did not come within {seconds} s')
+            raise Failure(f'{what() if callable(what) else what} did not come within {seconds} s')
         time.sleep(pause)
 
 
@@ -135,10 +135,14 @@ class Redis:
     def __init__(self, path, user=None, password=None, timeout=30):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
         self.file = self.socket.makefile('rb')
-        if password is not None:
-            self('AUTH', user, password)
+        try:
+            self.socket.connect(path)
+            if password is not None:
+                self('AUTH', user, password)
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, *words):
         parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
@@ -174,6 +178,7 @@ class Throng:
         os.chmod(self.folder, 0o755)
         self.data = os.path.join(self.folder, 'd')
         self.port = free_port()
+        self.admin_port = free_port()
         self.keep = keep or os.environ.get('THRONG_KEEP') == '1'
         self.environment = {'THRONG_AGGREGATE_FLUSH_MS': '300', 'THRONG_RELEASE_POLL_MS': '100', **(environment or {})}
         self.supervisor = None
@@ -213,9 +218,12 @@ class Throng:
     def start(self, wait=True):
         assert self.supervisor is None
         command = [os.path.join(self.build, 'throng'), 'up', '--data', self.data, '--listen', f'127.0.0.1:{self.port}',
-            '--no-sample']
+            '--admin', f'127.0.0.1:{self.admin_port}', '--no-sample']
         self.supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors='replace', env=self.full_environment(), cwd='/')
+        # When this test is killed, its end of the pipe closes, and the watchdog ends the installation.
+        self.watchdog = subprocess.Popen(['sh', '-c', 'read line; kill -TERM "$0"', str(self.supervisor.pid)],
+            stdin=subprocess.PIPE, start_new_session=True, cwd='/')
         up = threading.Event()
         threading.Thread(target=self.listen, args=(self.supervisor.stdout, up), daemon=True).start()
         if wait:
@@ -241,6 +249,9 @@ class Throng:
         if self.supervisor is None:
             return
         self.note_processes()
+        self.watchdog.kill()
+        self.watchdog.wait()
+        self.watchdog.stdin.close()
         started = time.monotonic()
         if self.supervisor.poll() is None:
             self.supervisor.send_signal(signal.SIGTERM)
@@ -314,7 +325,7 @@ class Throng:
             children = [pid for pid in descendants(ingest) if is_alive(pid)] if ingest else []
             return children[0] if children else None
         programs = {'redis': 'redis-server', 'postgres': 'postgres', 'ingest': 'throng-ingest',
-            'aggregate': 'throng-aggregate', 'release': 'throng-release'}
+            'aggregate': 'throng-aggregate', 'release': 'throng-release', 'api': 'throng-api'}
         for pid in descendants(self.supervisor.pid):
             if parent_of(pid) == self.supervisor.pid and is_alive(pid) and self.is_program(pid, programs[name]):
                 return pid
@@ -338,7 +349,14 @@ class Throng:
         return pid
 
     def ready(self):
-        return all((self.status(daemon) or {}).get('ready') for daemon in ('ingest', 'aggregate', 'release'))
+        return all((self.status(daemon) or {}).get('ready') for daemon in ('ingest', 'aggregate', 'release', 'api')) \
+            and self.quiet(self.stores_answer)
+
+    def stores_answer(self):
+        redis = self.redis()
+        redis('PING')
+        redis.close()
+        return self.sql('SELECT 1') == [(1,)]
 
     def wait_ready(self, seconds=60):
         wait_for(self.ready, seconds, 'readiness of all daemons')
@@ -384,6 +402,19 @@ class Throng:
         connection = self.connect()
         try:
             connection.request('GET', path, headers=headers or {})
+            response = connection.getresponse()
+            return response.status, response.read(), dict(response.getheaders())
+        finally:
+            connection.close()
+
+    def ask(self, path, key=None, headers=None, method='GET'):
+        """A request to the private listener. Returns (status, body: bytes, headers)."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.admin_port, timeout=30)
+        fields = dict(headers or {})
+        if key:
+            fields['Authorization'] = f'Bearer {key}'
+        try:
+            connection.request(method, path, headers=fields)
             response = connection.getresponse()
             return response.status, response.read(), dict(response.getheaders())
         finally:

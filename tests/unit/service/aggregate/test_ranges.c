@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -72,7 +73,8 @@ static void agrees_with_a_bitmap(void **unused)
 static void reads_what_postgresql_prints_and_nothing_else(void **unused)
 {
     (void)unused;
-    static const char *const bad[] = {"", "{", "[1,2)", "{[1,2]}", "{[2,1)}", "{[1,2)} ", "{[1,2);}", "{[a,2)}"};
+    static const char *const bad[] = {"", "{", "[1,2)", "{[1,2]}", "{[2,1)}", "{[1,2)} ", "{[1,2);}", "{[a,2)}", "{[1,2)[3,4)}", "{[1,2),}",
+        "{[1,99999999999999999999)}", "{[ 1,2)}"};
     struct ranges set = {0};
     assert_int_equal(ranges_parse(&set, "{}"), RESULT_OK);
     assert_int_equal(ranges_parse(&set, "{[0,9007199254740992)}"), RESULT_OK);
@@ -82,11 +84,30 @@ static void reads_what_postgresql_prints_and_nothing_else(void **unused)
     ranges_clear(&set);
 }
 
+/* A client chooses its seqs: a source of many gaps is long text, and must not take time by its square. */
+static void reads_long_text_in_time(void **unused)
+{
+    (void)unused;
+    struct ranges set = {0};
+    struct ranges again = {0};
+    for (int64_t i = 0; i < 200000; i++)
+        (void)ranges_add(&set, 9007199000000000 + 2 * i, 9007199000000000 + 2 * i + 1);
+    char *text = ranges_format(&set);
+    clock_t start = clock();
+    assert_int_equal(ranges_parse(&again, text), RESULT_OK);
+    assert_true(clock() - start < 2 * CLOCKS_PER_SEC);
+    assert_int_equal(ranges_count_below(&again, INT64_MAX), 200000);
+    free(text);
+    ranges_clear(&set);
+    ranges_clear(&again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_ranges_disjoint_and_merged),
         cmocka_unit_test(agrees_with_a_bitmap),
+        cmocka_unit_test(reads_long_text_in_time),
         cmocka_unit_test(reads_what_postgresql_prints_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

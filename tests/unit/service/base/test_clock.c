@@ -72,6 +72,24 @@ static void test_format(void **state)
     assert_string_equal(clock_format(951782400000, text, sizeof text), "2000-02-29T00:00:00.000Z");
 }
 
+static void test_dates(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"1970-01-01", "2024-02-29", "2199-12-31", "1900-01-01"};
+    static const char *const bad[] = {"", "2026-2-1", "2026-02-30", "2025-02-29", "2026-13-01", "2026-00-01", "2026-01-00",
+        "2026-01-01x", "1899-12-31", "2200-01-01", "2026/01/01", " 2026-01-01", "20260101"};
+    char text[CLOCK_DATE_BYTES];
+    int32_t days = 7;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(clock_parse_date(bad[i], &days));
+        assert_int_equal(days, 7);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(clock_parse_date(good[i], &days));
+        assert_string_equal(clock_format_date(days, text), good[i]);
+    }
+}
+
 int main(void)
 {
     setenv("THRONG_TEST_CLOCK_OFFSET_MS", "86400000", 1);
@@ -81,6 +99,7 @@ int main(void)
         cmocka_unit_test(test_known_days),
         cmocka_unit_test(test_civil_round_trip),
         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static int works(void)
 static void test_profiles(void **state)
 {
     (void)state;
-    const enum sandbox_profile profiles[] = {SANDBOX_INGEST, SANDBOX_AGGREGATE, SANDBOX_RELEASE};
+    const enum sandbox_profile profiles[] = {SANDBOX_INGEST, SANDBOX_AGGREGATE, SANDBOX_RELEASE, SANDBOX_API};
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(in_sandbox(profiles[i], works), 0);
         assert_int_equal(in_sandbox(profiles[i], execs), 128 + SIGSYS);

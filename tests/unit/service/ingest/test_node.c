@@ -80,7 +80,7 @@ static void a_crash_leaves_its_id_to_the_next(void **state)
 
 static void a_damaged_file_is_not_guessed_at(void **state)
 {
-    static const char *const texts[] = {"xyz\n", "0123456789abcdef", "0123456789abcde\n\n", "0123456789ABCDEF\n"};
+    static const char *const texts[] = {"xyz\n", "0123456789abcdef!", "0123456789abcde\n\n", "0123456789ABCDEF\n"};
     char path[96];
     (void)state;
     (void)snprintf(path, sizeof path, "%s/nodes", directory);
@@ -92,6 +92,27 @@ static void a_damaged_file_is_not_guessed_at(void **state)
         assert_true(fputs(texts[i], file) >= 0 && fclose(file) == 0);
         assert_int_equal(node_open(directory, &node, &why), RESULT_CORRUPT);
         assert_null(node);
+    }
+}
+
+/* A process that a full disk or a crash stopped while it wrote its line was no node yet; its successor takes the place. */
+static void an_unfinished_line_is_written_over(void **state)
+{
+    static const char *const tails[] = {"0", "fedcba9876543210"};
+    char path[96];
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/nodes", directory);
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_true(fprintf(file, "0000000000000007\n%s", tails[i]) > 0 && fclose(file) == 0);
+        struct node *node = open_node();
+        uint64_t id = node_id(node);
+        assert_true(node_earlier(node, 0) == 7 && node_earlier(node, 1) == 0);
+        node_close(node);
+        node = open_node();
+        assert_true(node_earlier(node, 0) == 7 && node_earlier(node, 1) == id && node_earlier(node, 2) == 0);
+        node_close(node);
     }
 }
 
@@ -193,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_crash_leaves_its_id_to_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_not_guessed_at, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_unfinished_line_is_written_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_watermark_waits_for_requests_and_the_spool, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_have_no_gaps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_watermark_runs_ahead_of_a_request, set_up, tear_down),

@@ -575,19 +575,6 @@ static void test_devices(void **state)
     request_free(&request);
 }
 
-static void test_problems(void **state)
-{
-    (void)state;
-    struct failure why = {.field = "events", .text = "at most \"1000\"\n\\ \xc3"};
-    char *text = request_problem(413, "too_large", &why);
-    assert_string_equal(text, "{\"type\":\"urn:throng:problem:too_large\",\"title\":\"Too large\",\"status\":413,"
-                              "\"detail\":\"at most \\\"1000\\\"?\\\\ ?\",\"field\":\"events\"}");
-    free(text);
-    text = request_problem(418, "tea", NULL);
-    assert_string_equal(text, "{\"type\":\"urn:throng:problem:tea\",\"title\":\"Problem\",\"status\":418}");
-    free(text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -608,7 +595,6 @@ int main(void)
         cmocka_unit_test(test_kinds_and_wiping),
         cmocka_unit_test(test_import),
         cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_problems),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "service/ingest/proxy.h"
+#include "service/http/proxy.h"
 
 static struct sockaddr_storage peer(const char *text)
 {
@@ -28,7 +28,7 @@ static void assert_client(const char *trusted, const char *from, const char *for
     struct proxy proxy;
     struct failure why = {0};
     char text[PROXY_TEXT_BYTES];
-    assert_int_equal(proxy_parse(trusted, &proxy, &why), RESULT_OK);
+    assert_int_equal(proxy_parse(trusted, "some.key", &proxy, &why), RESULT_OK);
     const struct sockaddr_storage storage = peer(from);
     struct proxy_address client = proxy_client(&proxy, (const struct sockaddr *)&storage, forwarded);
     assert_string_equal(proxy_text(&client, text), expected);
@@ -78,8 +78,8 @@ static void refuses_ranges_that_are_none(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof faulty / sizeof faulty[0]; i++) {
         struct failure why = {0};
-        assert_int_equal(proxy_parse(faulty[i], &proxy, &why), RESULT_INVALID);
-        assert_string_equal(why.field, "ingest.trusted_proxies");
+        assert_int_equal(proxy_parse(faulty[i], "some.key", &proxy, &why), RESULT_INVALID);
+        assert_string_equal(why.field, "some.key");
     }
 }
 

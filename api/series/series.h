@@ -6,12 +6,14 @@
  * Uses:     libc, service/base/clock.
  * Threads:  pure functions.
  */
-#ifndef THRONG_CLI_SERIES_H
-#define THRONG_CLI_SERIES_H
+#ifndef THRONG_SERIES_SERIES_H
+#define THRONG_SERIES_SERIES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define SERIES_BINS_MAX 64
 
 /* One number. known is false if it is suppressed, or cannot be computed. bounded: low and high are meaningful. */
 struct series_point {
@@ -20,6 +22,7 @@ struct series_point {
     bool known, bounded;
     double value, low, high;
     char reliability[16];
+    uint8_t leaf[16]; /* audit leaf of the release that it is, or whose number it is computed from first */
 };
 
 /* Write scale × above / below to *out (complement: 1 − that), for above's period. Unknown unless both are known and below
@@ -33,6 +36,12 @@ void series_mean(const struct series_point *points, size_t count, int32_t days, 
 
 /* The point of period (and n) in points[0..count-1], NULL if there is none. */
 const struct series_point *series_find(const struct series_point *points, size_t count, int32_t period, int32_t n);
+
+/* Write an estimate of quantile (0 to 1) of a histogram to *out: bins[0..count-1], all of one period, ascending by n; bin 0
+ * reaches from 0 to 1, bin n from 2^(n-1) to 2^n, the bin `last` is open. Within its bin the quantile is interpolated. A
+ * suppressed bin counts as empty, and the estimate's reliability is low then. Bounds: the edges of its bin, of all bins that it
+ * may lie in; none if that includes the open bin or a bin is suppressed. Unknown if no bin is known or all are empty. */
+void series_quantile(const struct series_point *bins, size_t count, int32_t last, double quantile, struct series_point *out);
 
 /* The first day of the month after (months = 1) or before (-1) the one that begins on first. */
 int32_t series_month(int32_t first, int months);

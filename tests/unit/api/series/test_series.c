@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "service/base/clock.h"
-#include "service/cli/series.h"
+#include "api/series/series.h"
 
 static void assert_near(double value, double expected)
 {
@@ -71,6 +71,57 @@ static void test_months(void **state)
     assert_int_equal(series_month(january, 1), clock_days_from_civil(2026, 2, 1));
 }
 
+static struct series_point bin(int32_t n, double value, double width)
+{
+    struct series_point out = point(value, value - width, value + width, "high");
+    out.n = n;
+    return out;
+}
+
+static void test_quantiles_lie_in_their_bin(void **state)
+{
+    (void)state;
+    const struct series_point bins[] = {bin(0, 10, 0), bin(1, 0, 0), bin(2, 0, 0), bin(3, 10, 0), bin(4, 0, 0)};
+    struct series_point out;
+    series_quantile(bins, 5, 17, 0.75, &out);
+    assert_true(out.known && out.bounded);
+    assert_near(out.value, 6); /* half way from 4 s to 8 s */
+    assert_near(out.low, 4);
+    assert_near(out.high, 8);
+    series_quantile(bins, 5, 17, 0.25, &out);
+    assert_near(out.value, 0.5);
+    assert_near(out.low, 0);
+    assert_near(out.high, 1);
+}
+
+static void test_quantile_bounds_follow_the_bins(void **state)
+{
+    (void)state;
+    const struct series_point bins[] = {bin(0, 10, 2), bin(1, 10, 2), bin(2, 10, 2)};
+    struct series_point out;
+    series_quantile(bins, 3, 17, 0.6, &out);
+    assert_near(out.value, 1.8); /* 18 of 30, 8 of them in the second bin */
+    assert_near(out.low, 1);
+    assert_near(out.high, 4); /* 8, 8 and 12: the 17th of 28 is in the third */
+}
+
+static void test_quantile_of_the_open_and_the_suppressed(void **state)
+{
+    (void)state;
+    struct series_point bins[] = {bin(0, 1, 0), bin(1, 9, 0), bin(17, 90, 0)}, out;
+    series_quantile(bins, 3, 17, 0.9, &out);
+    assert_true(out.known && !out.bounded);
+    assert_near(out.value, 65536);
+    bins[0] = (struct series_point){.n = 0, .period = 1};
+    series_quantile(bins, 2, 17, 0.5, &out);
+    assert_true(out.known && !out.bounded);
+    assert_string_equal(out.reliability, "low");
+    bins[1] = (struct series_point){.n = 1, .period = 1};
+    series_quantile(bins, 2, 17, 0.5, &out);
+    assert_false(out.known || out.bounded);
+    assert_string_equal(out.reliability, "suppressed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +129,9 @@ int main(void)
         cmocka_unit_test(test_ratio_of_the_suppressed_is_suppressed),
         cmocka_unit_test(test_mean_needs_every_day),
         cmocka_unit_test(test_months),
+        cmocka_unit_test(test_quantiles_lie_in_their_bin),
+        cmocka_unit_test(test_quantile_bounds_follow_the_bins),
+        cmocka_unit_test(test_quantile_of_the_open_and_the_suppressed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

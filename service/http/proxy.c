@@ -1,4 +1,4 @@
-#include "service/ingest/proxy.h"
+#include "service/http/proxy.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -49,24 +49,24 @@ static bool read_range(char *text, struct proxy_range *range)
     return true;
 }
 
-enum result proxy_parse(const char *text, struct proxy *out, struct failure *why)
+enum result proxy_parse(const char *text, const char *name, struct proxy *out, struct failure *why)
 {
     struct proxy parsed = {.count = 0};
     while (*(text += strspn(text, " ,\t")) != '\0') {
         char word[64];
         size_t length = strcspn(text, " ,\t");
         if (parsed.count == PROXY_RANGES_MAX) {
-            failure_set(why, "ingest.trusted_proxies", "has more than %d ranges", PROXY_RANGES_MAX);
+            failure_set(why, name, "has more than %d ranges", PROXY_RANGES_MAX);
             return RESULT_INVALID;
         }
         if (length >= sizeof word) {
-            failure_set(why, "ingest.trusted_proxies", "has a word of %zu bytes that is no address", length);
+            failure_set(why, name, "has a word of %zu bytes that is no address", length);
             return RESULT_INVALID;
         }
         memcpy(word, text, length);
         word[length] = '\0';
         if (!read_range(word, &parsed.ranges[parsed.count])) {
-            failure_set(why, "ingest.trusted_proxies", "word %zu is no address or CIDR range", parsed.count + 1);
+            failure_set(why, name, "word %zu is no address or CIDR range", parsed.count + 1);
             return RESULT_INVALID;
         }
         parsed.count++;
@@ -104,6 +104,12 @@ static struct proxy_address peer_address(const struct sockaddr *peer)
         memcpy(address.bytes, (const uint8_t *)peer + offsetof(struct sockaddr_in6, sin6_addr), 16);
     }
     return address;
+}
+
+bool proxy_trusts(const struct proxy *proxy, const struct sockaddr *peer)
+{
+    struct proxy_address address = peer_address(peer);
+    return peer != NULL && trusted(proxy, address.bytes);
 }
 
 /* Read one element of the header, from[0..length-1]: an address, with or without a port or brackets. */

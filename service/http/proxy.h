@@ -7,8 +7,8 @@
  * Threads:  a struct proxy is read-only after proxy_parse.
  * Failure:  RESULT_INVALID for a range that is none.
  */
-#ifndef THRONG_INGEST_PROXY_H
-#define THRONG_INGEST_PROXY_H
+#ifndef THRONG_HTTP_PROXY_H
+#define THRONG_HTTP_PROXY_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -36,8 +36,12 @@ struct proxy {
     size_t count;
 };
 
-/* Read addresses and CIDR ranges separated by spaces into *out. RESULT_INVALID; at most PROXY_RANGES_MAX. */
-enum result proxy_parse(const char *text, struct proxy *out, struct failure *why);
+/* Read addresses and CIDR ranges separated by spaces into *out; name is the configuration key for why. RESULT_INVALID; at
+ * most PROXY_RANGES_MAX. */
+enum result proxy_parse(const char *text, const char *name, struct proxy *out, struct failure *why);
+
+/* Whether peer itself is a trusted proxy. */
+bool proxy_trusts(const struct proxy *proxy, const struct sockaddr *peer);
 
 /* The client of a request from peer with that X-Forwarded-For (several headers joined by commas; NULL: none). */
 struct proxy_address proxy_client(const struct proxy *proxy, const struct sockaddr *peer, const char *forwarded);

@@ -1,0 +1,240 @@
+#include "api/describe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "anonymizer/release/family.h"
+#include "anonymizer/release/policy.h"
+#include "api/tenant.h"
+#include "service/catalogue/definition.h"
+
+/* --- definitions --------------------------------------------------------------------------------------------------- */
+
+static const struct concept {
+    const char *id;
+    int version;
+    const char *text;
+} concepts[] = {
+#define CONCEPT(id, version, text) {#id, version, text},
+#include "api/concepts.def"
+#undef CONCEPT
+};
+#define CONCEPTS (sizeof concepts / sizeof concepts[0])
+
+/* A released number's meaning has one version, whatever the interval. */
+static int version_of(const struct metric *metric)
+{
+    for (enum family_interval interval = 0; interval < INTERVAL_COUNT && metric->version == 0; interval++) {
+        enum family_number found = family_number_named(metric->above, interval);
+        if (found != NUMBER_COUNT)
+            return family_number(found)->version;
+    }
+    return metric->version;
+}
+
+json_t *describe_definition_of(const struct metric *metric)
+{
+    return json_pack("{s:s,s:i}", "id", metric->name, "version", version_of(metric));
+}
+
+static json_t *parts_json(const struct metric *metric)
+{
+    json_t *parts = json_array();
+    json_array_append_new(parts, json_string(metric->above));
+    if (metric->below != NULL && strcmp(metric->below, metric->above) != 0)
+        json_array_append_new(parts, json_string(metric->below));
+    return parts;
+}
+
+static json_t *metric_definition(const struct metric *metric)
+{
+    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o}", "id", metric->name, "version", version_of(metric), "kind",
+        metric_is_whole(metric) ? "released" : "computed", "unit", metric->unit, "text", metric->text, "released_numbers",
+        parts_json(metric));
+}
+
+static json_t *concept_definition(const struct concept *concept)
+{
+    return json_pack("{s:s,s:i,s:s,s:n,s:s,s:[]}", "id", concept->id, "version", concept->version, "kind", "concept", "unit",
+        "text", concept->text, "released_numbers");
+}
+
+enum MHD_Result describe_definitions(struct call *call)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < CONCEPTS; i++)
+        json_array_append_new(list, concept_definition(&concepts[i]));
+    for (size_t i = 0; metric_at(i) != NULL; i++)
+        json_array_append_new(list, metric_definition(metric_at(i)));
+    return call_send_json(call, json_pack("{s:o}", "definitions", list));
+}
+
+enum MHD_Result describe_definition(struct call *call, const char *id)
+{
+    const struct metric *metric = metric_named(id);
+    if (metric != NULL)
+        return call_send_json(call, metric_definition(metric));
+    for (size_t i = 0; i < CONCEPTS; i++) {
+        if (strcmp(concepts[i].id, id) == 0)
+            return call_send_json(call, concept_definition(&concepts[i]));
+    }
+    return call_not_found(call);
+}
+
+/* --- protection ---------------------------------------------------------------------------------------------------- */
+
+/* What a preset promises for everything released about one user's month (δ is 1e-9); NULL: nothing. */
+static json_t *promised_epsilon(const char *preset)
+{
+    static const struct {
+        const char *preset;
+        int epsilon;
+    } promises[] = {{"strict", 3}, {"standard", 8}, {"small", 16}};
+    for (size_t i = 0; i < sizeof promises / sizeof promises[0]; i++) {
+        if (strcmp(promises[i].preset, preset) == 0)
+            return json_integer(promises[i].epsilon);
+    }
+    return json_null();
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_string(text);
+}
+
+static json_t *protection_json(const char *kind, const char *preset, const char *mechanism, const struct answer *answer,
+    int32_t k)
+{
+    bool private = strcmp(kind, "dp") == 0;
+    return json_pack("{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:i}", "kind", kind, "preset", preset, "mechanism", mechanism, "unit",
+        private ? json_string("user_month") : json_null(), "epsilon", private ? promised_epsilon(preset) : json_null(), "delta",
+        private ? json_real(1e-9) : json_null(), "sigma2", text_or_null(answer->sigma2), "rho", text_or_null(answer->rho), "k",
+        (int)k);
+}
+
+json_t *describe_protection(const struct app *app, const struct answer *answer)
+{
+    struct policy policy;
+    struct failure why = {0};
+    if (answer->version != 0)
+        return protection_json(answer->protection, answer->preset, answer->mechanism, answer, answer->k);
+    if (policy_make(app->preset, app->allow_unprotected, app->k, &policy, &why) == RESULT_OK)
+        return protection_json(policy_protection_name(policy.protection), policy_preset_name(app->preset),
+            policy_mechanism(&policy), answer, policy.k);
+    return protection_json("unreleased", policy_preset_name(app->preset), "none", answer, (int32_t)app->k);
+}
+
+/* --- apps ---------------------------------------------------------------------------------------------------------- */
+
+static json_t *app_json(const struct app *app)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:i,s:i}", "app", app->name, "title", app->title, "time_zone", app->time_zone, "preset",
+        policy_preset_name(app->preset), "definition_version", (int)app->version, "linkable_days",
+        (int)tenant_linkable_days(app));
+}
+
+enum MHD_Result describe_apps(struct call *call)
+{
+    struct failure why = {0};
+    struct tenant_list tenants = {NULL, 0};
+    struct db *db = call_db(call, &why);
+    if (db == NULL || tenant_list_read(db, &call->identity, &tenants, &why) != RESULT_OK)
+        return call_unavailable(call);
+    json_t *list = json_array();
+    for (size_t i = 0; i < tenants.count; i++)
+        json_array_append_new(list, app_json(&tenants.apps[i]));
+    tenant_list_free(&tenants);
+    return call_send_json(call, json_pack("{s:o}", "apps", list));
+}
+
+/* Find the app called name for the call. False: *answer is to be returned. */
+static bool find_app(struct call *call, const char *name, struct app *app, enum MHD_Result *answer)
+{
+    struct failure why = {0};
+    struct db *db = call_db(call, &why);
+    enum result result = db == NULL ? RESULT_UNAVAILABLE : tenant_find(db, &call->identity, name, app, &why);
+    if (result == RESULT_OK)
+        return true;
+    if (result == RESULT_NOT_FOUND && call->identity.app != 0)
+        journal_count(call->service->journal, &call->identity, JOURNAL_APP, "");
+    *answer = result == RESULT_NOT_FOUND ? call_not_found(call) : call_unavailable(call);
+    return false;
+}
+
+/* --- the catalogue ------------------------------------------------------------------------------------------------- */
+
+/* Why number is not released in interval under the app's preset; NULL: it is. */
+static const char *unfunded(const struct app *app, const struct policy *policy, enum family_number number,
+    enum family_interval interval)
+{
+    if (policy == NULL)
+        return "the app's preset releases nothing: see `protection`";
+    if (!policy_allows(policy, number, interval))
+        return "the preset does not release this interval";
+    bool private = app->preset != APP_PRESET_EXACT && app->preset != APP_PRESET_THRESHOLD;
+    if (private && family_l2_month(family_number(number)->family) == 0)
+        return "the preset's privacy budget has no share for this family";
+    return NULL;
+}
+
+static json_t *interval_json(const struct app *app, const struct policy *policy, const struct metric *metric,
+    enum family_interval interval)
+{
+    enum family_number above = family_number_named(metric->above, interval);
+    enum family_number below = metric->below == NULL ? above : family_number_named(metric->below, interval);
+    if (above == NUMBER_COUNT || below == NUMBER_COUNT || (metric_is_monthly(metric) && interval != INTERVAL_MONTH))
+        return NULL;
+    const char *why = unfunded(app, policy, above, interval);
+    if (why == NULL)
+        why = unfunded(app, policy, below, interval);
+    return json_pack("{s:s,s:b,s:s?,s:s}", "interval", family_interval_name(interval), "funded", why == NULL, "why", why, "family",
+        family_name(family_number(above)->family));
+}
+
+static json_t *metric_json(const struct app *app, const struct policy *policy, const struct metric *metric)
+{
+    json_t *intervals = json_array();
+    for (enum family_interval interval = 0; interval < INTERVAL_COUNT; interval++) {
+        json_t *entry = interval_json(app, policy, metric, interval);
+        if (entry != NULL)
+            json_array_append_new(intervals, entry);
+    }
+    return json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "metric", metric->name, "definition", describe_definition_of(metric), "unit",
+        metric->unit, "text", metric->text, "released_numbers", parts_json(metric), "intervals", intervals);
+}
+
+enum MHD_Result describe_metrics(struct call *call, const char *name)
+{
+    struct app app = {0};
+    struct policy policy;
+    struct failure why = {0};
+    enum MHD_Result answer;
+    if (!find_app(call, name, &app, &answer))
+        return answer;
+    bool releases = policy_make(app.preset, app.allow_unprotected, app.k, &policy, &why) == RESULT_OK;
+    const struct answer none = {.points = NULL};
+    json_t *list = json_array();
+    for (size_t i = 0; metric_at(i) != NULL; i++)
+        json_array_append_new(list, metric_json(&app, releases ? &policy : NULL, metric_at(i)));
+    json_t *root = app_json(&app);
+    json_object_set_new(root, "protection", describe_protection(&app, &none));
+    json_object_set_new(root, "explanation", releases ? json_null() : json_string(why.text));
+    json_object_set_new(root, "metrics", list);
+    definition_free(&app);
+    return call_send_json(call, root);
+}
+
+enum MHD_Result describe_budget(struct call *call, const char *name)
+{
+    struct app app = {0};
+    enum MHD_Result answer;
+    if (!find_app(call, name, &app, &answer))
+        return answer;
+    json_t *root = json_pack("{s:s,s:s,s:s,s:[],s:s}", "app", app.name, "population", app.population, "preset",
+        policy_preset_name(app.preset), "entries", "explanation",
+        app.preset == APP_PRESET_EXACT || app.preset == APP_PRESET_THRESHOLD
+            ? "the app's preset is not differentially private: no budget bounds what its releases tell, and none is kept"
+            : "nothing has been charged to the budget of the app's population");
+    definition_free(&app);
+    return call_send_json(call, root);
+}

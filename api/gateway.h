@@ -1,0 +1,29 @@
+/*
+ * The private listener: routes and the HTTP server.
+ *
+ *   GET /v1/apps · /v1/apps/{app}/metrics · /metrics/{metric} · /retention · /budget     scope read
+ *   GET /v1/definitions · /v1/definitions/{id}                                          scope read
+ *   GET /metrics · /metrics/json                                                        scope metrics
+ *   GET /metrics/ops · /health                                                          scope ops
+ *   GET /health/live · /health/ready                                                    no key
+ *
+ * Sees:     requests, while they last; logs none of it.
+ * Uses:     libmicrohttpd (an epoll thread pool).
+ * Threads:  its own.
+ * Failure:  RESULT_FAILED if the server cannot be started.
+ */
+#ifndef THRONG_API_GATEWAY_H
+#define THRONG_API_GATEWAY_H
+
+#include "api/call.h"
+#include "schema/failure.h"
+
+struct gateway;
+
+/* Serve on the listening socket fd (taken). service is borrowed until gateway_stop. */
+enum result gateway_start(struct call_service *service, int fd, struct gateway **out, struct failure *why);
+
+/* Take no new connection, answer what is asked, end and free. NULL is allowed. */
+void gateway_stop(struct gateway *gateway);
+
+#endif

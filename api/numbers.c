@@ -1,0 +1,382 @@
+#include "api/numbers.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "anonymizer/release/family.h"
+#include "api/accept.h"
+#include "api/describe.h"
+#include "api/series/answer.h"
+#include "api/tenant.h"
+#include "service/base/clock.h"
+#include "service/catalogue/definition.h"
+
+#define FIRST_DAY (-25000) /* before and after any day that is released */
+#define LAST_DAY 100000
+#define CURSOR_BYTES 64
+#define LINK_BYTES 512
+#define TAG_BYTES 48
+
+/* A request for numbers, and what answers it. */
+struct ask {
+    struct call *call;
+    const char *path_tail; /* "metrics/NAME" or "retention", for links */
+    const char *name;      /* of the app */
+    struct app app;
+    struct answer_question question;
+    int32_t from, to; /* as asked for; question.from may come later: the cursor's */
+    bool csv;
+    size_t limit;
+    bool has_cursor;
+    int32_t cursor_period, cursor_n;
+    struct answer answer;
+    size_t first, count;    /* the page, in answer.points */
+    char next[LINK_BYTES];  /* empty: this is the last page */
+};
+
+/* --- the request --------------------------------------------------------------------------------------------------- */
+
+/* Each check returns MHD_YES when it has nothing to say; *said is set when it answered. */
+static enum MHD_Result refuse(struct ask *ask, bool *said, const char *field, const char *text)
+{
+    *said = true;
+    return call_problem(ask->call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", field, "%s", text);
+}
+
+static bool read_dates(struct ask *ask, const char **field)
+{
+    const char *from = call_argument(ask->call, "from"), *to = call_argument(ask->call, "to");
+    ask->from = FIRST_DAY;
+    ask->to = LAST_DAY;
+    *field = "from";
+    if (from != NULL && !clock_parse_date(from, &ask->from))
+        return false;
+    *field = "to";
+    return to == NULL || clock_parse_date(to, &ask->to);
+}
+
+static bool read_limit(struct ask *ask)
+{
+    const char *limit = call_argument(ask->call, "limit");
+    size_t most = (size_t)ask->call->service->config->api_page_rows;
+    ask->limit = most;
+    if (limit == NULL)
+        return true;
+    size_t length = strspn(limit, "0123456789");
+    if (length == 0 || length > 6 || limit[length] != '\0')
+        return false;
+    size_t wanted = strtoul(limit, NULL, 10);
+    ask->limit = wanted < most ? wanted : most;
+    return wanted > 0;
+}
+
+/* A cursor is base64url of "period n" of the last row seen. */
+static bool read_cursor(struct ask *ask)
+{
+    const char *cursor = call_argument(ask->call, "cursor");
+    char text[CURSOR_BYTES];
+    size_t length = 0;
+    int used = -1;
+    int period, n;
+    if (cursor == NULL)
+        return true;
+    if (sodium_base642bin((unsigned char *)text, sizeof text - 1, cursor, strlen(cursor), NULL, &length, NULL,
+            sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
+        return false;
+    text[length] = '\0';
+    if (sscanf(text, "%9d %9d%n", &period, &n, &used) != 2 || used != (int)length)
+        return false;
+    ask->has_cursor = true;
+    ask->cursor_period = period;
+    ask->cursor_n = n;
+    return period >= FIRST_DAY && period <= LAST_DAY;
+}
+
+/* JSON unless CSV is asked for, by name or by a better quality. */
+static bool read_format(struct ask *ask)
+{
+    const char *format = call_argument(ask->call, "format"), *accept = call_header(ask->call, "Accept");
+    if (format != NULL) {
+        ask->csv = strcmp(format, "csv") == 0;
+        return ask->csv || strcmp(format, "json") == 0;
+    }
+    ask->csv = accept_quality(accept, "text/csv") > accept_quality(accept, "application/json");
+    return true;
+}
+
+/* The interval's static name, NULL if the metric is never released in the one that was asked for. */
+static const char *read_interval(const struct ask *ask)
+{
+    const struct metric *metric = ask->question.metric;
+    const char *asked = call_argument(ask->call, "interval");
+    if (asked == NULL)
+        asked = metric_is_monthly(metric) ? "month" : "day";
+    enum family_interval interval = family_interval_named(asked);
+    if (interval == INTERVAL_COUNT || (metric_is_monthly(metric) && interval != INTERVAL_MONTH) ||
+        family_number_named(metric->above, interval) == NUMBER_COUNT)
+        return NULL;
+    return family_interval_name(interval);
+}
+
+static enum MHD_Result read_request(struct ask *ask, bool *said)
+{
+    const char *field;
+    ask->question.interval = read_interval(ask);
+    if (ask->question.interval == NULL)
+        return refuse(ask, said, "interval", "this metric knows no such interval; the app's catalogue of metrics says which");
+    if (!read_dates(ask, &field))
+        return refuse(ask, said, field, "must be a date, YYYY-MM-DD");
+    if (ask->from > ask->to)
+        return refuse(ask, said, "from", "must not come after to");
+    if (!read_limit(ask))
+        return refuse(ask, said, "limit", "must be a positive number");
+    if (!read_cursor(ask))
+        return refuse(ask, said, "cursor", "is not one of ours: take `next` as it is");
+    if (!read_format(ask))
+        return refuse(ask, said, "format", "must be json or csv");
+    ask->question.app = (int32_t)ask->app.id;
+    ask->question.from = ask->has_cursor && ask->cursor_period > ask->from ? ask->cursor_period : ask->from;
+    ask->question.to = ask->to;
+    return MHD_YES;
+}
+
+/* --- the page ------------------------------------------------------------------------------------------------------ */
+
+static bool is_after_cursor(const struct ask *ask, const struct series_point *point)
+{
+    if (!ask->has_cursor || point->period > ask->cursor_period)
+        return true;
+    return point->period == ask->cursor_period && point->n > ask->cursor_n;
+}
+
+static void write_next(struct ask *ask, const struct series_point *last)
+{
+    char text[CURSOR_BYTES], cursor[2 * CURSOR_BYTES], from[CLOCK_DATE_BYTES], to[CLOCK_DATE_BYTES];
+    (void)snprintf(text, sizeof text, "%d %d", (int)last->period, (int)last->n);
+    (void)sodium_bin2base64(cursor, sizeof cursor, (const unsigned char *)text, strlen(text),
+        sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    int used = snprintf(ask->next, sizeof ask->next, "/v1/apps/%s/%s?interval=%s&format=%s&limit=%zu&cursor=%s", ask->name,
+        ask->path_tail, ask->question.interval, ask->csv ? "csv" : "json", ask->limit, cursor);
+    if (ask->from != FIRST_DAY)
+        used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&from=%s", clock_format_date(ask->from, from));
+    if (ask->to != LAST_DAY)
+        (void)snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&to=%s", clock_format_date(ask->to, to));
+}
+
+static void cut_page(struct ask *ask)
+{
+    const struct answer *answer = &ask->answer;
+    while (ask->first < answer->count && !is_after_cursor(ask, &answer->points[ask->first]))
+        ask->first++;
+    ask->count = answer->count - ask->first;
+    if (ask->count <= ask->limit)
+        return;
+    ask->count = ask->limit;
+    write_next(ask, &answer->points[ask->first + ask->count - 1]);
+}
+
+/* The same rows, parameters and program give the same bytes, and this tag. */
+static void write_tag(const struct ask *ask, char out[TAG_BYTES])
+{
+    uint8_t hash[24];
+    char text[LINK_BYTES * 2];
+    crypto_generichash_state state;
+    (void)snprintf(text, sizeof text, "%s|%s|%s|%u|%s|%d|%d|%d|%zu|%zu|%zu|%s", THRONG_VERSION, ask->app.name,
+        ask->question.metric->name, ask->app.version, ask->question.interval, ask->csv, (int)ask->from, (int)ask->to, ask->limit,
+        ask->first, ask->count, ask->next);
+    (void)crypto_generichash_init(&state, NULL, 0, sizeof hash);
+    (void)crypto_generichash_update(&state, (const unsigned char *)text, strlen(text));
+    (void)crypto_generichash_update(&state, ask->answer.digest, sizeof ask->answer.digest);
+    (void)crypto_generichash_final(&state, hash, sizeof hash);
+    out[0] = '"';
+    (void)sodium_bin2base64(out + 1, TAG_BYTES - 2, hash, sizeof hash, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    (void)strcat(out, "\"");
+}
+
+/* --- CSV, as `throng query` writes it ------------------------------------------------------------------------------- */
+
+static void print_number(FILE *file, const struct ask *ask, bool known, double value)
+{
+    fputc(',', file);
+    if (known)
+        fprintf(file, metric_is_whole(ask->question.metric) ? "%.0f" : "%.6g", value);
+}
+
+static char *write_csv(const struct ask *ask)
+{
+    char *text = NULL, date[CLOCK_DATE_BYTES];
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    if (file == NULL)
+        return NULL;
+    const struct metric *metric = ask->question.metric;
+    bool cells = metric_has_cells(metric), cohorts = metric->kind == METRIC_KIND_RETENTION;
+    fprintf(file, "%s%s,value,low,high,reliability\n", cohorts ? "cohort" : "period", cohorts ? ",n" : cells ? ",bin" : "");
+    for (size_t i = ask->first; i < ask->first + ask->count; i++) {
+        const struct series_point *point = &ask->answer.points[i];
+        fputs(clock_format_date(point->period, date), file);
+        if (cells)
+            fprintf(file, ",%d", (int)point->n);
+        print_number(file, ask, point->known, point->value);
+        print_number(file, ask, point->bounded, point->low);
+        print_number(file, ask, point->bounded, point->high);
+        fprintf(file, ",%s\n", point->reliability);
+    }
+    if (fclose(file) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* --- JSON ---------------------------------------------------------------------------------------------------------- */
+
+static json_t *number(const struct ask *ask, bool known, double value)
+{
+    if (!known)
+        return json_null();
+    return metric_is_whole(ask->question.metric) ? json_integer((json_int_t)value) : json_real(value);
+}
+
+static json_t *uuid_text(const uint8_t id[16])
+{
+    char hex[33];
+    (void)sodium_bin2hex(hex, sizeof hex, id, 16);
+    return json_sprintf("%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+static json_t *row_json(const struct ask *ask, const struct series_point *point)
+{
+    char date[CLOCK_DATE_BYTES];
+    const struct metric *metric = ask->question.metric;
+    bool cohort = metric->kind == METRIC_KIND_RETENTION;
+    json_t *row = json_object();
+    json_object_set_new(row, cohort ? "cohort" : "period", json_string(clock_format_date(point->period, date)));
+    if (metric_has_cells(metric))
+        json_object_set_new(row, cohort ? "n" : "bin", json_integer(point->n));
+    json_object_set_new(row, "value", number(ask, point->known, point->value));
+    json_object_set_new(row, "low", number(ask, point->bounded, point->low));
+    json_object_set_new(row, "high", number(ask, point->bounded, point->high));
+    json_object_set_new(row, "reliability", json_string(point->reliability));
+    json_object_set_new(row, "audit_leaf", uuid_text(point->leaf));
+    return row;
+}
+
+static json_t *histogram_json(const struct answer *answer)
+{
+    json_t *bins = json_array();
+    for (size_t i = 0; i < answer->bin_count; i++) {
+        const struct series_point *bin = &answer->bins[i];
+        json_t *end = i >= ANSWER_OPEN_BIN ? json_null() : json_integer(1LL << i);
+        json_array_append_new(bins, json_pack("{s:o,s:o}", "below_s", end, "sessions",
+                                        bin->known ? json_integer((json_int_t)bin->value) : json_null()));
+    }
+    return bins;
+}
+
+static char *write_json(const struct ask *ask)
+{
+    const struct metric *metric = ask->question.metric;
+    const struct answer *answer = &ask->answer;
+    json_t *rows = json_array();
+    for (size_t i = ask->first; i < ask->first + ask->count; i++)
+        json_array_append_new(rows, row_json(ask, &answer->points[i]));
+    json_t *root = json_pack("{s:s,s:s,s:o,s:s,s:s,s:s,s:i,s:o}", "app", ask->app.name, "metric", metric->name, "definition",
+        describe_definition_of(metric), "interval", ask->question.interval, "time_zone", ask->app.time_zone, "unit",
+        metric->unit, "linkable_days", (int)tenant_linkable_days(&ask->app), "protection",
+        describe_protection(&ask->app, answer));
+    if (metric->kind == METRIC_KIND_RETENTION)
+        json_object_set_new(root, "kind", json_string("on"));
+    json_object_set_new(root, "rows", rows);
+    if (strcmp(metric->name, "session_duration") == 0)
+        json_object_set_new(root, "histogram", histogram_json(answer));
+    json_object_set_new(root, "next", ask->next[0] == '\0' ? json_null() : json_string(ask->next));
+    char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    json_decref(root);
+    return text;
+}
+
+/* --- the answer ---------------------------------------------------------------------------------------------------- */
+
+static enum MHD_Result send_page(struct ask *ask)
+{
+    char tag[TAG_BYTES], link[LINK_BYTES + 32];
+    cut_page(ask);
+    write_tag(ask, tag);
+    (void)snprintf(link, sizeof link, "<%s>; rel=\"next\"", ask->next);
+    journal_count(ask->call->service->journal, &ask->call->identity, JOURNAL_READ, ask->app.name);
+    return call_send_tagged(ask->call, tag, ask->csv ? CALL_CSV : REPLY_JSON, ask->next[0] == '\0' ? NULL : link,
+        ask->csv ? write_csv(ask) : write_json(ask));
+}
+
+/* Reads several numbers of one state of the database. */
+static enum result read_answer(struct db *db, void *context, struct failure *why)
+{
+    struct ask *ask = context;
+    answer_free(&ask->answer);
+    return answer_read(db, &ask->question, &ask->answer, why);
+}
+
+static enum MHD_Result answer(struct ask *ask, struct db *db)
+{
+    struct failure why = {0};
+    bool said = false;
+    enum MHD_Result result = read_request(ask, &said);
+    if (said)
+        return result;
+    if (db_transaction(db, read_answer, ask, &why) != RESULT_OK)
+        result = call_unavailable(ask->call);
+    else
+        result = send_page(ask);
+    answer_free(&ask->answer);
+    return result;
+}
+
+/* Find the app, then answer. A metric that is none is told only to who may see the app. */
+static enum MHD_Result respond(struct ask *ask, const char *metric, const char *const *arguments)
+{
+    struct failure why = {0};
+    struct call *call = ask->call;
+    struct db *db = call_db(call, &why);
+    enum result found = db == NULL ? RESULT_UNAVAILABLE : tenant_find(db, &call->identity, ask->name, &ask->app, &why);
+    if (found == RESULT_NOT_FOUND) {
+        if (call->identity.app != 0)
+            journal_count(call->service->journal, &call->identity, JOURNAL_APP, "");
+        return call_not_found(call);
+    }
+    if (found != RESULT_OK)
+        return call_unavailable(call);
+    enum MHD_Result result;
+    ask->question.metric = metric_named(metric);
+    if (ask->question.metric == NULL)
+        result = call_problem(call, MHD_HTTP_NOT_FOUND, "unknown_metric", "metric", "the app's catalogue of metrics has no such");
+    else if (!call_knows_arguments(call, arguments))
+        result = call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "", "there is a parameter that is not known here");
+    else
+        result = answer(ask, db);
+    definition_free(&ask->app);
+    return result;
+}
+
+enum MHD_Result numbers_metric(struct call *call, const char *app, const char *metric)
+{
+    static const char *const arguments[] = {"from", "to", "interval", "format", "limit", "cursor", NULL};
+    char tail[NAME_MAX_BYTES + 16];
+    (void)snprintf(tail, sizeof tail, "metrics/%s", metric);
+    struct ask ask = {.call = call, .path_tail = tail, .name = app};
+    return respond(&ask, metric, arguments);
+}
+
+enum MHD_Result numbers_retention(struct call *call, const char *app)
+{
+    static const char *const arguments[] = {"from", "to", "interval", "format", "limit", "cursor", "kind", NULL};
+    const char *kind = call_argument(call, "kind");
+    struct ask ask = {.call = call, .path_tail = "retention", .name = app};
+    if (kind != NULL && strcmp(kind, "on_or_after") == 0)
+        return call_problem(call, MHD_HTTP_NOT_FOUND, "not_released", "kind",
+            "on_or_after is not released by this policy; kind=on is");
+    if (kind != NULL && strcmp(kind, "on") != 0)
+        return call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "kind", "must be on or on_or_after");
+    return respond(&ask, "retention", arguments);
+}

@@ -1,0 +1,277 @@
+#include "api/series/answer.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An answer under way. */
+struct reading {
+    struct db *db;
+    const struct answer_question *question;
+    struct answer *answer;
+    crypto_generichash_state state;
+};
+
+/* An array of released points, owned by who reads them. */
+struct points {
+    struct series_point *list;
+    size_t count;
+};
+
+static struct series_point read_point(const PGresult *rows, int row)
+{
+    struct series_point point = {.period = db_get_date(rows, row, 0), .n = db_get_int4(rows, row, 1)};
+    size_t length = 0;
+    const uint8_t *leaf = db_get_bytes(rows, row, 13, &length);
+    point.known = !db_is_null(rows, row, 2);
+    point.bounded = point.known && !db_is_null(rows, row, 3) && !db_is_null(rows, row, 4);
+    if (point.known)
+        point.value = (double)db_get_int8(rows, row, 2);
+    if (point.bounded) {
+        point.low = (double)db_get_int8(rows, row, 3);
+        point.high = (double)db_get_int8(rows, row, 4);
+    }
+    snprintf(point.reliability, sizeof point.reliability, "%s", db_get_text(rows, row, 5));
+    if (length == sizeof point.leaf)
+        memcpy(point.leaf, leaf, sizeof point.leaf);
+    return point;
+}
+
+/* The protection of the newest row read first stands for the answer. */
+static void read_protection(struct answer *answer, const PGresult *rows)
+{
+    int row = PQntuples(rows) - 1;
+    if (row < 0 || answer->version != 0)
+        return;
+    answer->version = db_get_int4(rows, row, 6);
+    answer->k = db_get_int4(rows, row, 7);
+    snprintf(answer->preset, sizeof answer->preset, "%s", db_get_text(rows, row, 8));
+    snprintf(answer->protection, sizeof answer->protection, "%s", db_get_text(rows, row, 9));
+    snprintf(answer->mechanism, sizeof answer->mechanism, "%s", db_get_text(rows, row, 10));
+    if (!db_is_null(rows, row, 11))
+        snprintf(answer->sigma2, sizeof answer->sigma2, "%s", db_get_text(rows, row, 11));
+    if (!db_is_null(rows, row, 12))
+        snprintf(answer->rho, sizeof answer->rho, "%s", db_get_text(rows, row, 12));
+}
+
+/* Released points of one number, from and to included. */
+static enum result read_points(struct reading *reading, const char *number, const char *interval, int32_t from, int32_t to,
+    struct points *out, struct failure *why)
+{
+    PGresult *rows = NULL;
+    struct db_params *params = db_params_new();
+    db_int4(params, reading->question->app);
+    db_text(params, number);
+    db_text(params, interval);
+    db_date(params, from);
+    db_date(params, to);
+    enum result result = db_run(reading->db, "answer_points",
+        "SELECT v.period, v.n, v.value, v.low, v.high, v.reliability, v.metric_version, r.k, r.preset, r.protection,"
+        " r.mechanism, r.sigma2, r.rho, uuid_send(v.leaf) FROM release.value v JOIN release.release r USING (leaf)"
+        " WHERE v.app = $1 AND v.metric = $2::text AND v.interval = $3::text AND v.period BETWEEN $4 AND $5"
+        " ORDER BY v.period, v.n",
+        params, &rows, why);
+    db_params_free(params);
+    if (result != RESULT_OK)
+        return result;
+    size_t count = (size_t)PQntuples(rows);
+    struct series_point *list = calloc(count + 1, sizeof *list);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        list[i] = read_point(rows, (int)i);
+        (void)crypto_generichash_update(&reading->state, list[i].leaf, sizeof list[i].leaf);
+    }
+    read_protection(reading->answer, rows);
+    PQclear(rows);
+    if (list == NULL) {
+        failure_set(why, "", "memory is short");
+        return RESULT_FAILED;
+    }
+    *out = (struct points){list, count};
+    return RESULT_OK;
+}
+
+/* Read a number in the question's interval and periods. */
+static enum result read_asked(struct reading *reading, const char *number, struct points *out, struct failure *why)
+{
+    const struct answer_question *question = reading->question;
+    return read_points(reading, number, question->interval, question->from, question->to, out, why);
+}
+
+/* Keep point as the next point of the answer; points are replaced from the front, so *kept never passes the one read. */
+static void keep(struct answer *answer, size_t *kept, const struct series_point *point)
+{
+    answer->points[(*kept)++] = *point;
+}
+
+/* Turn the points above into ratios to the points below. Where the other part was never released, there is no ratio. */
+static enum result divide(struct reading *reading, struct failure *why)
+{
+    const struct metric *metric = reading->question->metric;
+    struct answer *answer = reading->answer;
+    struct points below = {NULL, 0};
+    struct series_point ratio;
+    size_t kept = 0;
+    enum result result = read_asked(reading, metric->below, &below, why);
+    for (size_t i = 0; result == RESULT_OK && i < answer->count; i++) {
+        const struct series_point *divisor = series_find(below.list, below.count, answer->points[i].period, -1);
+        if (divisor == NULL)
+            continue;
+        series_ratio(&answer->points[i], divisor, metric->scale, metric->complement, &ratio);
+        keep(answer, &kept, &ratio);
+    }
+    answer->count = kept;
+    free(below.list);
+    return result;
+}
+
+/* The first day that the app's releases know of: a month that begins before is shorter. */
+static enum result read_first_day(struct reading *reading, int32_t *first, struct failure *why)
+{
+    PGresult *rows = NULL;
+    struct db_params *params = db_params_new();
+    db_int4(params, reading->question->app);
+    enum result result = db_run(reading->db, "answer_first", "SELECT first_day FROM release.progress WHERE app = $1", params,
+        &rows, why);
+    db_params_free(params);
+    if (result != RESULT_OK)
+        return result;
+    *first = PQntuples(rows) == 0 ? INT32_MIN : db_get_date(rows, 0, 0);
+    PQclear(rows);
+    return RESULT_OK;
+}
+
+static enum result make_sticky(struct reading *reading, struct failure *why)
+{
+    const struct metric *metric = reading->question->metric;
+    struct answer *answer = reading->answer;
+    int32_t first = INT32_MIN;
+    enum result result = read_first_day(reading, &first, why);
+    for (size_t i = 0; result == RESULT_OK && i < answer->count; i++) {
+        struct series_point month = answer->points[i], mean;
+        struct points days = {NULL, 0};
+        int32_t begin = month.period < first ? first : month.period, next = series_month(month.period, 1);
+        result = read_points(reading, metric->above, "day", begin, next - 1, &days, why);
+        if (result != RESULT_OK)
+            break;
+        series_mean(days.list, days.count, next - begin, &mean);
+        mean.period = month.period;
+        series_ratio(&mean, &month, metric->scale, metric->complement, &answer->points[i]);
+        memcpy(answer->points[i].leaf, month.leaf, sizeof month.leaf);
+        free(days.list);
+    }
+    return result;
+}
+
+/* The first month has nothing to grow from, and no row. */
+static enum result make_growth(struct reading *reading, struct failure *why)
+{
+    struct answer *answer = reading->answer;
+    const struct answer_question *question = reading->question;
+    struct points all = {NULL, 0};
+    struct series_point ratio;
+    size_t kept = 0;
+    int32_t from = answer->count == 0 ? question->from : series_month(answer->points[0].period, -1);
+    enum result result = read_points(reading, question->metric->below, "month", from, question->to, &all, why);
+    for (size_t i = 0; result == RESULT_OK && i < answer->count; i++) {
+        const struct series_point *before = series_find(all.list, all.count, series_month(answer->points[i].period, -1), -1);
+        if (before == NULL)
+            continue;
+        series_ratio(&answer->points[i], before, 1, false, &ratio);
+        ratio.value -= 1;
+        ratio.low -= 1;
+        ratio.high -= 1;
+        keep(answer, &kept, &ratio);
+    }
+    answer->count = kept;
+    free(all.list);
+    return result;
+}
+
+/* Turn the bins of each period into its quantile. */
+static void make_quantiles(struct reading *reading)
+{
+    struct answer *answer = reading->answer;
+    size_t kept = 0;
+    for (size_t first = 0, next; first < answer->count; first = next) {
+        struct series_point quantile;
+        for (next = first + 1; next < answer->count && answer->points[next].period == answer->points[first].period;)
+            next++;
+        series_quantile(&answer->points[first], next - first, ANSWER_OPEN_BIN, reading->question->metric->quantile, &quantile);
+        keep(answer, &kept, &quantile);
+    }
+    answer->count = kept;
+}
+
+/* The histogram of durations over the periods shown; a suppressed bin of any period makes its sum unknown. */
+static enum result add_bins(struct reading *reading, struct failure *why)
+{
+    struct answer *answer = reading->answer;
+    struct points all = {NULL, 0};
+    enum result result = read_asked(reading, "session_durations", &all, why);
+    for (size_t i = 0; i < SERIES_BINS_MAX; i++)
+        answer->bins[i] = (struct series_point){.n = (int32_t)i, .known = true};
+    for (size_t i = 0; result == RESULT_OK && i < all.count; i++) {
+        const struct series_point *point = &all.list[i];
+        if (point->n < 0 || point->n >= SERIES_BINS_MAX)
+            continue;
+        struct series_point *bin = &answer->bins[point->n];
+        bin->known = bin->known && point->known;
+        bin->value += point->value;
+        if ((size_t)point->n >= answer->bin_count)
+            answer->bin_count = (size_t)point->n + 1;
+    }
+    free(all.list);
+    return result;
+}
+
+static enum result compute(struct reading *reading, struct failure *why)
+{
+    enum result result = RESULT_OK;
+    switch (reading->question->metric->kind) {
+    case METRIC_KIND_RATIO:
+        result = divide(reading, why);
+        break;
+    case METRIC_KIND_STICKINESS:
+        return make_sticky(reading, why);
+    case METRIC_KIND_GROWTH:
+        return make_growth(reading, why);
+    case METRIC_KIND_QUANTILE:
+        make_quantiles(reading);
+        return RESULT_OK;
+    case METRIC_KIND_COUNT:
+    case METRIC_KIND_RETENTION:
+    case METRIC_KIND_HISTOGRAM:
+        return RESULT_OK;
+    }
+    if (result == RESULT_OK && strcmp(reading->question->metric->name, "session_duration") == 0)
+        result = add_bins(reading, why);
+    return result;
+}
+
+enum result answer_read(struct db *db, const struct answer_question *question, struct answer *out, struct failure *why)
+{
+    struct reading reading = {.db = db, .question = question, .answer = out};
+    struct points points = {NULL, 0};
+    *out = (struct answer){.points = NULL};
+    (void)crypto_generichash_init(&reading.state, NULL, 0, sizeof out->digest);
+    enum result result = read_asked(&reading, question->metric->above, &points, why);
+    if (result != RESULT_OK)
+        return result;
+    out->points = points.list;
+    out->count = points.count;
+    result = compute(&reading, why);
+    if (result != RESULT_OK) {
+        answer_free(out);
+        return result;
+    }
+    (void)crypto_generichash_final(&reading.state, out->digest, sizeof out->digest);
+    return RESULT_OK;
+}
+
+void answer_free(struct answer *answer)
+{
+    free(answer->points);
+    answer->points = NULL;
+    answer->count = 0;
+}

@@ -1,0 +1,39 @@
+#include "api/series/metric.h"
+
+#include <string.h>
+
+static const struct metric metrics[] = {
+#define METRIC(name, kind, above, below, scale, complement, quantile, unit, version, text) \
+    {#name, METRIC_KIND_##kind, above, below, scale, complement, quantile, unit, version, text},
+#include "api/series/metrics.def"
+#undef METRIC
+};
+
+const struct metric *metric_at(size_t index)
+{
+    return index < sizeof metrics / sizeof metrics[0] ? &metrics[index] : NULL;
+}
+
+const struct metric *metric_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+        if (strcmp(metrics[i].name, name) == 0)
+            return &metrics[i];
+    }
+    return NULL;
+}
+
+bool metric_is_whole(const struct metric *metric)
+{
+    return metric->version == 0;
+}
+
+bool metric_is_monthly(const struct metric *metric)
+{
+    return metric->kind == METRIC_KIND_STICKINESS || metric->kind == METRIC_KIND_GROWTH;
+}
+
+bool metric_has_cells(const struct metric *metric)
+{
+    return metric->kind == METRIC_KIND_RETENTION || metric->kind == METRIC_KIND_HISTOGRAM;
+}

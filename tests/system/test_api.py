@@ -1,0 +1,383 @@
+#!/usr/bin/python3
+"""The read side: everything that api/openapi.yaml describes is asked for, each request and answer is held against it; numbers
+are those of `throng query`, gauges are what the official parsers take; who may not see something learns nothing of it; reads
+and denials are in the trail."""
+import concurrent.futures
+import csv
+import io
+import json
+import random
+import time
+import unittest
+
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
+
+import openapi
+import throng
+
+METRICS = ('active_users', 'new_users', 'returning_users', 'resurrected_users', 'sessions', 'engaged_sessions',
+    'single_event_sessions', 'events', 'page_views', 'session_duration', 'session_duration_p50', 'session_duration_p90',
+    'session_durations', 'engaged_time', 'engagement_rate', 'bounce_rate', 'interaction_frequency', 'retention')
+MONTHLY = ('stickiness', 'growth_rate')
+THROUGH = '2026-03-31'
+OPENMETRICS = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5'
+
+
+def history():
+    """Events of 40 users from January to March 2026, as JSON lines; one quiet week, one crowded day."""
+    rng = random.Random(5)
+    first = throng.day_ms('2026-01-05')
+    for user in range(40):
+        for day in range(user, 85):
+            if rng.random() > 0.35 or 30 <= day < 37:
+                continue
+            start = first + day * throng.DAY_MS + rng.randrange(20 * 3600 * 1000)
+            for step in range(rng.choice((1, 1, 2, 5))):
+                yield json.dumps({'user': f'u{user}', 'ts': start + step * rng.randrange(1000, 200000),
+                    'event': rng.choice(('view', 'buy'))})
+
+
+class Api(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.description = openapi.Description()
+        cls.throng = throng.Throng(environment={'THRONG_API_AUTH_PROXY_HEADER': 'X-Forwarded-User',
+            'THRONG_API_AUTH_PROXY_OWNERS': 'olga', 'THRONG_API_AUTH_PROXY_VIEWERS': 'vera',
+            'THRONG_API_TRUSTED_PROXIES': '127.0.0.1', 'THRONG_API_PAGE_ROWS': '10000'})
+        cls.throng.__enter__()
+        events = ({'name': 'view', 'kind': 'view'}, {'name': 'buy'})
+        for name, privacy in (('shop', {'preset': 'exact', 'allow_unprotected': True}),
+                ('quiet', {'preset': 'threshold-only', 'allow_unprotected': True, 'k': 25}),
+                ('empty', {'preset': 'exact', 'allow_unprotected': True})):
+            path = cls.throng.folder + f'/{name}.json'
+            with open(path, 'w', encoding='utf-8') as file:
+                json.dump({'name': name, 'time_zone': 'UTC', 'privacy': privacy, 'events': events}, file)
+            cls.throng.cli('app', 'add', path)
+        cls.throng.add_key('empty')
+        lines = ''.join(line + '\n' for line in history())
+        path = cls.throng.folder + '/history.jsonl'
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(lines)
+        for name in ('shop', 'quiet'):
+            cls.throng.cli('import', '--app', name, '--format', 'jsonl', '--map', 'name=event', path)
+            cls.throng.seal(name, THROUGH)
+        cls.keys = {scope: cls.throng.cli('key', 'add', '--scope', scope).strip()
+            for scope in ('read', 'read:shop', 'metrics', 'ops', 'admin', 'audit', 'erase')}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.throng.__exit__(None, None, None)
+
+    def get(self, target, scope='read', headers=None, valid=True, status=None, method='GET', key=None):
+        """Ask and hold the exchange against the description. Returns (status, body: JSON or bytes, headers)."""
+        headers = dict(headers or {})
+        got, body, answered = self.throng.ask(target, key or (self.keys[scope] if scope else None), headers, method)
+        self.description.check_exchange(method, target, headers, None, got, answered, body, valid)
+        if status is not None:
+            self.assertEqual(got, status, body)
+        return got, json.loads(body) if 'json' in answered.get('Content-Type', '') else body, answered
+
+    # --- numbers ---
+
+    def query(self, app, metric, interval):
+        return self.throng.cli('query', '--app', app, metric, '--interval', interval, '--format', 'csv')
+
+    def test_rows_are_those_of_the_command(self):
+        for app in ('shop', 'quiet'):
+            for metric in METRICS + MONTHLY:
+                for interval in ('day', 'week', 'month') if metric in METRICS else ('month',):
+                    target = f'/v1/apps/{app}/metrics/{metric}?interval={interval}'
+                    expected = self.query(app, metric, interval)
+                    _, body, _ = self.get(target + '&format=csv', status=200)
+                    self.assertEqual(body.decode(), expected, target)
+                    _, answer, _ = self.get(target, status=200)
+                    self.compare(list(csv.DictReader(io.StringIO(expected))), answer['rows'], target)
+        self.assertGreater(len(answer['rows']), 1)
+
+    def compare(self, expected, rows, what):
+        self.assertEqual(len(expected), len(rows), what)
+        for text, row in zip(expected, rows):
+            for member in ('value', 'low', 'high'):
+                if text[member] == '':
+                    self.assertIsNone(row[member], what)
+                else:
+                    self.assertAlmostEqual(float(text[member]), row[member], delta=1e-5 * (1 + abs(row[member])))
+            for member in set(text) - {'value', 'low', 'high'}:
+                self.assertEqual(str(row[member]), text[member], what)
+
+    def test_rows_name_their_leaf(self):
+        _, answer, _ = self.get('/v1/apps/shop/metrics/active_users?interval=week')
+        for row in answer['rows']:
+            leaf = self.throng.sql("SELECT convert_from(leaf, 'UTF8') FROM audit.outbox WHERE id = %s", (row['audit_leaf'],))
+            said = json.loads(leaf[0][0])
+            self.assertEqual((said['act'], said['tenant']), ('aggregates_released', 'shop'))
+            self.assertIn(['active_users', -1, row['value']], said['data']['rows'])
+
+    def test_pages_add_up(self):
+        for target in ('/v1/apps/shop/metrics/active_users?interval=day', '/v1/apps/shop/retention?interval=week&kind=on',
+                '/v1/apps/shop/metrics/bounce_rate?interval=day&from=2026-01-20&to=2026-03-01',
+                '/v1/apps/shop/metrics/growth_rate', '/v1/apps/shop/metrics/session_durations?interval=week'):
+            _, whole, _ = self.get(target, status=200)
+            rows, following, pages = [], target + ('&' if '?' in target else '?') + 'limit=7', 0
+            while following:
+                _, page, headers = self.get(following, status=200)
+                self.assertEqual('Link' in headers, page['next'] is not None)
+                self.assertLessEqual(len(page['rows']), 7)
+                rows += page['rows']
+                following = page['next']
+                pages += 1
+            self.assertEqual(rows, whole['rows'], target)
+            self.assertEqual(pages, max(1, -(-len(rows) // 7)))
+
+    def test_periods_are_bounded(self):
+        _, answer, _ = self.get('/v1/apps/shop/metrics/events?from=2026-02-01&to=2026-02-10')
+        self.assertEqual([row['period'] for row in answer['rows']], [f'2026-02-{day:02}' for day in range(1, 11)])
+
+    def test_tags(self):
+        target = '/v1/apps/shop/metrics/sessions?interval=week'
+        _, body, headers = self.get(target)
+        _, again, same = self.get(target)
+        self.assertEqual((body, headers['ETag']), (again, same['ETag']))
+        self.assertEqual(headers['Cache-Control'], 'private, no-cache')
+        for known in (headers['ETag'], 'W/' + headers['ETag'], '"other", ' + headers['ETag'], '*'):
+            _, nothing, _ = self.get(target, headers={'If-None-Match': known}, status=304)
+            self.assertEqual(nothing, b'')
+        self.get(target, headers={'If-None-Match': '"other"'}, status=200)
+        others = [target + '&format=csv', target + '&limit=2', target.replace('week', 'day'), target.replace('shop', 'quiet')]
+        tags = {self.get(other)[2]['ETag'] for other in others} | {headers['ETag']}
+        self.assertEqual(len(tags), 5)
+
+    def test_many_at_once_get_the_same_bytes(self):
+        targets = ['/v1/apps/shop/metrics/active_users', '/v1/apps/quiet/retention?interval=week', '/v1/apps/shop/metrics',
+            '/v1/apps/shop/metrics/stickiness', '/v1/apps/quiet/metrics/session_duration?format=csv']
+        first = {target: self.throng.ask(target, self.keys['read'])[1] for target in targets}
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            asked = [targets[i % len(targets)] for i in range(240)]
+            answers = list(pool.map(lambda target: self.throng.ask(target, self.keys['read' if 'shop' in target else 'admin']), asked))
+        for target, (status, body, _) in zip(asked, answers):
+            self.assertEqual((status, body), (200, first[target]))
+
+    def test_media_types(self):
+        target = '/v1/apps/shop/metrics/events'
+        for accept, media in (('text/csv', 'text/csv'), ('text/csv;q=0.5, application/json', 'application/json'),
+                ('text/*, application/json;q=0.1', 'text/csv'), ('*/*', 'application/json'), ('image/png', 'application/json')):
+            _, _, headers = self.get(target, headers={'Accept': accept}, status=200)
+            self.assertTrue(headers['Content-Type'].startswith(media), accept)
+        _, _, headers = self.get(target + '?format=json', headers={'Accept': 'text/csv'})
+        self.assertEqual(headers['Content-Type'], 'application/json')
+
+    def test_unseen_suppressed_and_empty_have_one_shape(self):
+        seen = {name: self.get(f'/v1/apps/{name}/metrics/new_users?interval=day')[1] for name in ('shop', 'quiet', 'empty')}
+        for answer in seen.values():
+            self.assertEqual(set(answer), set(seen['shop']))
+            self.assertEqual(set(answer['protection']), set(seen['shop']['protection']))
+        hidden = [row for row in seen['quiet']['rows'] if row['value'] is None]
+        self.assertTrue(hidden)
+        for row in hidden:
+            self.assertEqual((row['low'], row['high'], row['reliability']), (None, None, 'suppressed'))
+            self.assertEqual(set(row), set(seen['shop']['rows'][0]))
+        self.assertEqual(seen['quiet']['protection']['kind'], 'threshold')
+        self.assertEqual(seen['quiet']['protection']['k'], 25)
+        self.assertEqual(seen['empty']['rows'], [])
+
+    def test_catalogue_definitions_and_budget(self):
+        _, answer, _ = self.get('/v1/apps', status=200)
+        self.assertEqual([app['app'] for app in answer['apps']], ['empty', 'quiet', 'shop'])
+        _, catalogue, _ = self.get('/v1/apps/quiet/metrics', status=200)
+        found = {metric['metric']: metric for metric in catalogue['metrics']}
+        self.assertEqual(set(found), set(METRICS + MONTHLY + ('visitors',)))
+        intervals = {entry['interval']: entry for entry in found['active_users']['intervals']}
+        self.assertTrue(intervals['week']['funded'] and intervals['week']['why'] is None)
+        self.assertTrue(not intervals['rolling_7']['funded'] and intervals['rolling_7']['why'])
+        _, listed, _ = self.get('/v1/definitions', status=200)
+        self.assertLessEqual(set(found), {entry['id'] for entry in listed['definitions']})
+        for entry in listed['definitions']:
+            self.assertEqual(self.get(f'/v1/definitions/{entry["id"]}', status=200)[1], entry)
+        self.get('/v1/definitions/none', status=404)
+        _, budget, _ = self.get('/v1/apps/shop/budget', status=200)
+        self.assertEqual(budget['entries'], [])
+
+    def test_faulty_requests(self):
+        base = '/v1/apps/shop/metrics/active_users'
+        for query, field in (('interval=year', 'interval'), ('from=2026-02-30', 'from'), ('to=yesterday', 'to'),
+                ('from=2026-03-01&to=2026-02-01', 'from'), ('limit=0', 'limit'), ('limit=x', 'limit'), ('cursor=%21', 'cursor'),
+                ('cursor=AAAA', 'cursor'), ('format=xml', 'format'), ('by=device', None), ('interval=rolling_7&x=y', None)):
+            _, problem, _ = self.get(f'{base}?{query}', valid=False, status=400)
+            self.assertEqual(problem.get('field'), field, query)
+            self.assertTrue(problem['type'].endswith('invalid_parameter'))
+        self.get('/v1/apps/shop/metrics/visitors?interval=week', status=400)
+        self.get('/v1/apps/shop/metrics/nothing', status=404)
+        self.assertEqual(self.get('/v1/apps/shop/retention?kind=on_or_after', status=404)[1]['type'],
+            'urn:throng:problem:not_released')
+        self.get('/v1/apps/shop/retention?kind=some', valid=False, status=400)
+        self.get('/v1/apps?x=y', valid=False, status=400)
+        for method in ('POST', 'DELETE', 'PUT'):
+            self.assertEqual(self.throng.ask('/v1/apps', self.keys['read'], method=method)[0], 405)
+        for path in ('/', '/v1', '/v1/apps/', '/v1/apps/shop', '/v1/apps/../metrics', '/v1/apps/a%2fb/metrics', '/metrics/',
+                '/v1/apps/' + 'a' * 64 + '/budget', '/v1/apps/%00/metrics'):
+            self.assertIn(self.throng.ask(path, self.keys['read'])[0], (400, 404), path)
+
+    # --- who may see what ---
+
+    def test_scopes(self):
+        allowed = {'/v1/apps': {'read', 'read:shop', 'admin'}, '/v1/apps/shop/budget': {'read', 'read:shop', 'admin'},
+            '/v1/definitions': {'read', 'read:shop', 'admin'}, '/metrics': {'metrics', 'admin'},
+            '/metrics/json': {'metrics', 'admin'}, '/metrics/ops': {'ops', 'admin'}, '/health': {'ops', 'admin'}}
+        for path, scopes in allowed.items():
+            for scope in self.keys:
+                status = self.get(path, scope)[0]
+                wanted = (200, 503) if scope in scopes else (401,) if scope == 'erase' else (403,)
+                self.assertIn(status, wanted, f'{path} {scope}')
+            self.get(path, None, status=401)
+            self.get(path, key='ak_' + 'x' * 32, status=401)
+            self.get(path, key='ik_', status=401)
+
+    def test_forbidden_and_unknown_apps_look_the_same(self):
+        for tail in ('metrics', 'metrics/active_users', 'metrics/none', 'retention', 'budget'):
+            forbidden = self.throng.ask(f'/v1/apps/quiet/{tail}', self.keys['read:shop'])
+            unknown = self.throng.ask(f'/v1/apps/nobody/{tail}', self.keys['read:shop'])
+            self.assertEqual(forbidden[0], 404)
+            drop = lambda headers: {name: value for name, value in headers.items() if name != 'Date'}
+            self.assertEqual((forbidden[0], forbidden[1], drop(forbidden[2])), (unknown[0], unknown[1], drop(unknown[2])))
+        self.assertEqual([app['app'] for app in self.get('/v1/apps', 'read:shop')[1]['apps']], ['shop'])
+
+    def test_a_revoked_key_ends(self):
+        made = json.loads(self.throng.cli('--json', 'key', 'add', '--scope', 'read'))
+        self.get('/v1/apps', key=made['key'], status=200)
+        self.throng.cli('key', 'revoke', made['id'])
+        throng.wait_for(lambda: self.get('/v1/apps', key=made['key'])[0] == 401, 5, 'the end of a revoked key')
+
+    def test_proxy_users(self):
+        user = lambda name, path: self.throng.ask(path, headers={'X-Forwarded-User': name})[0]
+        self.assertEqual([user('olga', path) for path in ('/v1/apps', '/metrics', '/metrics/ops')], [200, 200, 200])
+        self.assertEqual([user('vera', path) for path in ('/v1/apps', '/metrics', '/metrics/ops')], [200, 403, 403])
+        self.assertEqual([user(name, '/v1/apps') for name in ('mallory', '', '*')], [401, 401, 401])
+
+    def test_reads_are_recorded(self):
+        self.get('/v1/apps/shop/metrics/events', 'read:shop', status=200)
+        self.get('/v1/apps/quiet/metrics/events', 'read:shop', status=404)
+        self.get('/v1/apps', None, status=401)
+        before = self.throng.metric('api', 'throng_reads_unwritten')
+        self.assertGreater(before, 0)
+        self.throng.kill('api', 15)
+        def recorded():
+            rows = self.throng.sql("""SELECT convert_from(leaf, 'UTF8') FROM audit.outbox
+                WHERE act IN ('aggregates_read', 'access_denied') AND written_by = 'throng_read'""")
+            return [json.loads(row[0]) for row in rows]
+        leaves = throng.wait_for(recorded, 20, 'the leaves of reads')
+        key = self.throng.sql("SELECT k.id::text FROM config.api_key k JOIN config.app a USING (app) WHERE scope = 'read'")[0][0]
+        counts = {(leaf['act'], leaf['actor']['id'], name): count for leaf in leaves for name, count in leaf['data']['counts']}
+        self.assertGreaterEqual(counts['aggregates_read', key, 'shop'], 1)
+        self.assertGreaterEqual(counts['access_denied', key, 'app'], 1)
+        self.assertGreaterEqual(counts['access_denied', 'throng_read', 'no_key'], 1)
+        self.throng.wait_ready()
+        self.assertNotIn('history', json.dumps(leaves))
+
+    # --- monitoring ---
+
+    def samples(self, families):
+        found = {}
+        for family in families:
+            for sample in family.samples:
+                key = (sample.name, tuple(sorted(sample.labels.items())))
+                self.assertNotIn(key, found, 'twice')
+                found[key] = sample.value
+        return found
+
+    def test_gauges(self):
+        _, text, headers = self.get('/metrics', 'metrics')
+        self.assertEqual(headers['Content-Type'], 'text/plain; version=0.0.4; charset=utf-8')
+        plain = self.samples(parser.text_string_to_metric_families(text.decode()))
+        _, text, headers = self.get('/metrics', 'metrics', headers={'Accept': OPENMETRICS})
+        self.assertEqual(headers['Content-Type'], 'application/openmetrics-text; version=1.0.0; charset=utf-8')
+        self.assertEqual(self.samples(openmetrics_parser.text_string_to_metric_families(text.decode())), plain)
+        _, document, _ = self.get('/metrics/json', 'metrics')
+        as_json = {(family['name'], tuple(sorted(sample['labels'].items()))): sample['value'] for family in document['metrics']
+            for sample in family['samples']}
+        self.assertEqual(set(as_json), set(plain))
+        for key, value in as_json.items():
+            self.assertAlmostEqual(value, plain[key], delta=1e-8 * (1 + abs(value)))
+        labels = lambda **pairs: tuple(sorted(pairs.items()))
+        for window in ('day', 'week', 'month'):
+            rows = self.get(f'/v1/apps/shop/metrics/active_users?interval={window}')[1]['rows']
+            self.assertEqual(plain['throng_active_users', labels(app='shop', window=window)], rows[-1]['value'])
+        cells = self.get('/v1/apps/shop/retention?interval=week')[1]['rows']
+        newest = [row for row in cells if row['n'] == 4][-1]
+        size = next(row for row in cells if row['cohort'] == newest['cohort'] and row['n'] == 0)
+        if size['value']:
+            self.assertAlmostEqual(plain['throng_retention_ratio', labels(app='shop', interval='week', n='4')],
+                newest['value'] / size['value'], 6)
+        for name in ('throng_new_users', 'throng_sessions', 'throng_engaged_ratio', 'throng_bounce_ratio',
+                'throng_release_period_timestamp_seconds'):
+            self.assertIn((name, labels(app='shop', window='month')), plain)
+        self.assertIn(('throng_session_duration_seconds', labels(app='shop', window='month', quantile='0.9')), plain)
+        for name in ('throng_stickiness_ratio', 'throng_growth_ratio', 'throng_release_last_success_timestamp_seconds'):
+            self.assertIn((name, labels(app='shop')), plain)
+        self.assertNotIn('"empty"', text.decode())
+        hidden = self.get('/v1/apps/quiet/metrics/new_users?interval=day')[1]['rows'][-1]['value'] is None
+        self.assertTrue(hidden)
+        self.assertNotIn(('throng_new_users', labels(app='quiet', window='day')), plain)
+
+    def test_operations(self):
+        _, text, _ = self.get('/metrics/ops', 'ops')
+        plain = self.samples(parser.text_string_to_metric_families(text.decode()))
+        _, text, _ = self.get('/metrics/ops', 'ops', headers={'Accept': OPENMETRICS})
+        official = self.samples(openmetrics_parser.text_string_to_metric_families(text.decode()))
+        self.assertEqual(set(official), set(plain))
+        self.assertNotIn('app=', text.decode())
+        for daemon in ('ingest', 'aggregate', 'release', 'api'):
+            self.assertEqual(plain['throng_daemon_up', (('daemon', daemon),)], 1)
+            self.assertGreater(plain['process_resident_memory_bytes', (('daemon', daemon),)], 1 << 20)
+            self.assertLess(abs(plain['process_start_time_seconds', (('daemon', daemon),)] - time.time()), 3600)
+        self.assertEqual(plain['throng_events_total', (('daemon', 'aggregate'), ('result', 'counted'))],
+            self.throng.metric('aggregate', 'throng_events_total', 'counted'))
+
+    def test_health(self):
+        self.get('/health/live', None, status=200)
+        self.get('/health/ready', None, status=200)
+        _, health, _ = self.get('/health', 'ops')
+        for name in ('daemons', 'redis', 'postgres', 'stream_lag', 'spool', 'keys'):
+            self.assertEqual(health['checks'][name]['status'], 'pass', health)
+
+    def test_without_a_database(self):
+        self.get('/v1/apps/shop/metrics/events', status=200)
+        pid = self.throng.pid_of('postgres')
+        self.throng.kill('postgres', 2) # at once, whoever is connected
+        throng.wait_for(lambda: self.throng.pid_of('postgres') != pid, 20, 'the end of PostgreSQL', 0.01)
+        status, _, _ = self.get('/v1/apps/shop/metrics/events')
+        self.assertIn(status, (200, 503))
+        self.get('/health/live', None, status=200)
+        throng.wait_for(lambda: self.get('/v1/apps/shop/metrics/events')[0] == 200, 60, 'the return of PostgreSQL', 0.3)
+        throng.wait_for(lambda: self.get('/health/ready', None)[0] == 200, 60, 'readiness')
+        self.throng.wait_ready()
+
+    # --- collection, and the description itself ---
+
+    def test_collection_is_described(self):
+        key, now = self.throng.keys['empty'], throng.now_ms()
+        good = {'source': throng.random_source(), 'sent_at': now,
+            'events': [{'name': 'view', 'ts': now, 'user': 'somebody', 'seq': 1, 'engaged_ms': 10, 'session': 's'}]}
+        faulty = {'events': [{'name': 'view', 'ts': now, 'user': 'x'}, {'name': 'none', 'ts': now}]}
+        for path, body, sent, status, valid in (('/v1/events?dry_run=1', good, key, 202, True), ('/v1/events?dry_run=1', faulty, key, 202, True),
+                ('/v1/events', {'events': []}, key, 400, False), ('/v1/events', good, 'wk_none', 401, True)):
+            got, answer, headers = self.throng.post(body, sent, path=path)
+            self.assertEqual(got, status, answer)
+            self.description.check_exchange('POST', path, {'Content-Type': 'application/json'}, body, got, headers,
+                json.dumps(answer).encode(), valid)
+        connection = self.throng.connect()
+        connection.request('OPTIONS', '/v1/events', headers={'Origin': 'https://example.org'})
+        response = connection.getresponse()
+        self.description.check_exchange('OPTIONS', '/v1/events', {'Origin': 'https://example.org'}, None, response.status,
+            dict(response.getheaders()), response.read())
+        connection.close()
+        status, body, headers = self.throng.get('/health/live')
+        self.description.check_exchange('GET', '/health/live', {}, None, status, headers, body)
+
+    def test_zz_everything_described_was_asked_for(self):
+        asked = {(method, template) for method, template, status in self.description.used if status[0] == '2'}
+        self.assertEqual(self.description.operations() - asked, set())
+
+
+if __name__ == '__main__':
+    throng.main()
