@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "anonymizer/release/family.h"
+#include "service/aggregate/rows.h"
 #include "service/aggregate/session.h"
 
 #define DAY_MS 86400000LL
@@ -68,18 +69,9 @@ bool close_is_due(struct shard *shard, int64_t watermark_ms)
 
 static struct db_params *app_params(const struct shard *shard, const struct fold_app *app)
 {
-    struct db_params *params = db_params_new();
-    db_int4(params, shard->number);
+    struct db_params *params = rows_params(shard);
     db_int4(params, (int32_t)app->app);
     return params;
-}
-
-static enum result run(struct db *db, const char *name, const char *sql, struct db_params *params, PGresult **rows,
-    struct failure *why)
-{
-    enum result result = db_run(db, name, sql, params, rows, why);
-    db_params_free(params);
-    return result;
 }
 
 /* Activity */
@@ -234,38 +226,6 @@ static void count_user(struct session_pass *pass, const struct pseudonym *usr, s
     }
 }
 
-static struct pseudonym get_name(const PGresult *rows, int row, int column)
-{
-    struct pseudonym name = {{0}};
-    size_t length;
-    const uint8_t *bytes = db_get_bytes(rows, row, column, &length);
-    assert(length == PSEUDONYM_BYTES);
-    memcpy(name.bytes, bytes, PSEUDONYM_BYTES);
-    return name;
-}
-
-/* Columns 1 …: session, session_before, start_ms, end_ms, events, views, goals, engaged_ms. */
-static struct session_fragment get_piece(const PGresult *rows, int row)
-{
-    size_t length;
-    (void)db_get_bytes(rows, row, 1, &length);
-    struct session_fragment piece = {
-        .named = length == PSEUDONYM_BYTES,
-        .named_before = !db_is_null(rows, row, 2),
-        .start_ms = db_get_int8(rows, row, 3),
-        .end_ms = db_get_int8(rows, row, 4),
-        .events = db_get_int4(rows, row, 5),
-        .views = db_get_int4(rows, row, 6),
-        .goals = db_get_int4(rows, row, 7),
-        .engaged_ms = db_get_int8(rows, row, 8),
-    };
-    if (piece.named)
-        piece.name = get_name(rows, row, 1);
-    if (piece.named_before)
-        piece.name_before = get_name(rows, row, 2);
-    return piece;
-}
-
 static void reserve_pieces(struct session_pass *pass, size_t count)
 {
     if (count <= pass->pieces_size)
@@ -287,11 +247,11 @@ static bool count_page(struct session_pass *pass, const PGresult *rows, bool ful
     bool any = false;
     reserve_pieces(pass, (size_t)total);
     for (int row = 0; row < total;) {
-        struct pseudonym usr = get_name(rows, row, 0);
+        struct pseudonym usr = rows_get_name(rows, row, 0);
         size_t count = 0;
         int next = row;
         for (; next < total && memcmp(PQgetvalue(rows, next, 0), usr.bytes, PSEUDONYM_BYTES) == 0; next++) {
-            struct session_fragment piece = get_piece(rows, next);
+            struct session_fragment piece = rows_get_fragment(rows, next, 1);
             if (!is_carried(pass, &usr, &piece))
                 pass->pieces[count++] = piece;
         }
@@ -319,7 +279,7 @@ static enum result count_sessions(struct db *db, struct session_pass *pass, stru
         db_bytes(params, after.bytes, person == 0 ? 0 : PSEUDONYM_BYTES);
         db_int8(params, before_ms);
         db_int4(params, limit);
-        enum result result = run(db, "close.fragments",
+        enum result result = rows_run(db, "close.fragments",
             "SELECT usr, session, session_before, start_ms, end_ms, events, views, goals, engaged_ms FROM state.fragment"
             " WHERE shard = $1 AND app = $2 AND usr > $3 AND start_ms < $4 ORDER BY usr, start_ms LIMIT $5",
             params, &rows, why);
@@ -349,7 +309,7 @@ static int by_usr(const void *left, const void *right)
 static enum result load_carried(struct db *db, struct session_pass *pass, struct failure *why)
 {
     PGresult *rows = NULL;
-    enum result result = run(db, "close.carried",
+    enum result result = rows_run(db, "close.carried",
         "DELETE FROM state.carry WHERE shard = $1 AND app = $2"
         " RETURNING usr, session, session_before, 0::bigint, until_ms, 0, 0, 0, 0::bigint",
         app_params(pass->shard, pass->app), &rows, why);
@@ -359,7 +319,7 @@ static enum result load_carried(struct db *db, struct session_pass *pass, struct
     pass->carried = calloc(pass->carried_count + 1, sizeof *pass->carried);
     assert(pass->carried != NULL);
     for (size_t i = 0; i < pass->carried_count; i++)
-        pass->carried[i] = (struct carry){.usr = get_name(rows, (int)i, 0), .last = get_piece(rows, (int)i)};
+        pass->carried[i] = (struct carry){.usr = rows_get_name(rows, (int)i, 0), .last = rows_get_fragment(rows, (int)i, 1)};
     PQclear(rows);
     qsort(pass->carried, pass->carried_count, sizeof *pass->carried, by_usr);
     return RESULT_OK;
@@ -385,7 +345,7 @@ static enum result store_carried(struct db *db, const struct session_pass *pass,
     for (size_t i = 0; i < pass->next_count; i++)
         db_array_int(params, pass->next[i].last.end_ms);
     db_array_end(params);
-    return run(db, "close.carry",
+    return rows_run(db, "close.carry",
         "INSERT INTO state.carry AS c (shard, app, usr, session, session_before, until_ms)"
         " SELECT DISTINCT ON (usr, session) $1, $2, usr, session, before, until FROM"
         " unnest($3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[]) AS w (usr, session, before, until)"
@@ -422,7 +382,7 @@ static enum result store_days(struct db *db, const struct session_pass *pass, st
     }
     db_array_end(params);
     db_int4(params, SESSION_DURATION_BINS);
-    return run(db, "close.session_sum",
+    return rows_run(db, "close.session_sum",
         "INSERT INTO state.session_sum (shard, app, day, people, sessions, engaged, single_event, duration_ms,"
         " engaged_ms, events, durations)"
         " SELECT $1, $2, day, people, sessions, engaged, single, duration, engaged_ms, events,"
@@ -437,7 +397,7 @@ static enum result drop_fragments(struct db *db, const struct session_pass *pass
 {
     struct db_params *params = app_params(pass->shard, pass->app);
     db_int8(params, calendar_end_ms(pass->app->calendar, pass->through));
-    return run(db, "close.drop", "DELETE FROM state.fragment WHERE shard = $1 AND app = $2 AND start_ms < $3", params,
+    return rows_run(db, "close.drop", "DELETE FROM state.fragment WHERE shard = $1 AND app = $2 AND start_ms < $3", params,
         NULL, why);
 }
 
@@ -445,7 +405,7 @@ static enum result drop_fragments(struct db *db, const struct session_pass *pass
 static enum result first_session_day(struct db *db, struct session_pass *pass, struct failure *why)
 {
     PGresult *rows = NULL;
-    enum result result = run(db, "close.first",
+    enum result result = rows_run(db, "close.first",
         "SELECT min(start_ms) FROM state.fragment WHERE shard = $1 AND app = $2", app_params(pass->shard, pass->app),
         &rows, why);
     if (result != RESULT_OK)
@@ -495,7 +455,7 @@ static enum result store_progress(struct db *db, const struct shard *shard, cons
         db_date(params, app->sessions_through);
     else
         db_null(params);
-    return run(db, sessions ? "close.progress" : "close.progress_activity",
+    return rows_run(db, sessions ? "close.progress" : "close.progress_activity",
         "INSERT INTO state.progress (shard, app, activity_through, sessions_through) VALUES ($1, $2, $3, $4::date)"
         " ON CONFLICT (shard, app) DO UPDATE SET activity_through = excluded.activity_through,"
         " sessions_through = excluded.sessions_through",

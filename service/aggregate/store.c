@@ -5,34 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/aggregate/rows.h"
 #include "service/base/clock.h"
 
 #define LOCK_CLASS 0x7468726f /* "thro": the advisory locks of shards */
-
-/* A parameter list that starts with the shard. */
-static struct db_params *shard_params(const struct shard *shard)
-{
-    struct db_params *params = db_params_new();
-    db_int4(params, shard->number);
-    return params;
-}
-
-static enum result run(struct db *db, const char *name, const char *sql, struct db_params *params, PGresult **rows,
-    struct failure *why)
-{
-    enum result result = db_run(db, name, sql, params, rows, why);
-    db_params_free(params);
-    return result;
-}
 
 /* Lease */
 
 static enum result load_nodes(struct db *db, struct shard *shard, struct failure *why)
 {
     PGresult *rows = NULL;
-    enum result result = run(db, "store.nodes",
+    enum result result = rows_run(db, "store.nodes",
         "SELECT node, applied::text, watermark_ms, next_n, heard_ms, ended FROM state.node WHERE shard = $1",
-        shard_params(shard), &rows, why);
+        rows_params(shard), &rows, why);
     for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
         struct shard_node *node = shard_node(shard, (uint64_t)db_get_int8(rows, i, 0));
         result = ranges_parse(&node->applied, db_get_text(rows, i, 1));
@@ -52,11 +37,11 @@ enum result store_load_apps(struct db *db, struct shard *shard, struct failure *
     size_t count;
     const struct directory_app *known = directory_apps(shard->directory, &count);
     PGresult *rows = NULL;
-    enum result result = run(db, "store.apps",
+    enum result result = rows_run(db, "store.apps",
         "SELECT app, p.activity_through, p.sessions_through, e.epoch, e.since_ms FROM"
         " (SELECT * FROM state.progress WHERE shard = $1) p FULL JOIN"
         " (SELECT * FROM state.app_epoch WHERE shard = $1) e USING (app) ORDER BY app",
-        shard_params(shard), &rows, why);
+        rows_params(shard), &rows, why);
     if (result != RESULT_OK)
         return result;
     struct fold_app *apps = calloc(count + 1, sizeof *apps);
@@ -102,17 +87,17 @@ enum result store_take(struct db *db, struct shard *shard, struct failure *why)
     struct db_params *params = db_params_new();
     db_int4(params, LOCK_CLASS);
     db_int4(params, shard->number);
-    enum result result = run(db, "store.lock", "SELECT pg_try_advisory_lock($1, $2)", params, &rows, why);
+    enum result result = rows_run(db, "store.lock", "SELECT pg_try_advisory_lock($1, $2)", params, &rows, why);
     if (result != RESULT_OK)
         return result;
     bool locked = db_get_bool(rows, 0, 0);
     PQclear(rows);
     if (!locked)
         return RESULT_OK;
-    result = run(db, "store.token",
+    result = rows_run(db, "store.token",
         "INSERT INTO state.shard AS s (shard, token) VALUES ($1, 1)"
         " ON CONFLICT (shard) DO UPDATE SET token = s.token + 1 RETURNING token, off",
-        shard_params(shard), &rows, why);
+        rows_params(shard), &rows, why);
     if (result != RESULT_OK)
         return result;
     shard->token = db_get_int8(rows, 0, 0);
@@ -131,31 +116,16 @@ void store_give(struct db *db, struct shard *shard)
     struct db_params *params = db_params_new();
     db_int4(params, LOCK_CLASS);
     db_int4(params, shard->number);
-    (void)run(db, "store.unlock", "SELECT pg_advisory_unlock($1, $2)", params, NULL, NULL);
+    (void)rows_run(db, "store.unlock", "SELECT pg_advisory_unlock($1, $2)", params, NULL, NULL);
     shard_reset(shard);
 }
 
 /* Looking up */
 
-static void add_name(struct db_params *params, const struct pseudonym *name)
-{
-    db_array_bytes(params, name->bytes, PSEUDONYM_BYTES);
-}
-
-static struct pseudonym get_name(const PGresult *rows, int row, int column)
-{
-    struct pseudonym name = {{0}};
-    size_t length;
-    const uint8_t *bytes = db_get_bytes(rows, row, column, &length);
-    assert(length == PSEUDONYM_BYTES);
-    memcpy(name.bytes, bytes, PSEUDONYM_BYTES);
-    return name;
-}
-
 static enum result look_up_sources(struct db *db, struct shard *shard, struct failure *why)
 {
     struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_array_begin(params, DB_ELEMENT_INT4);
     for (size_t i = fold->sources_loaded; i < fold->sources_count; i++) {
         db_array_int(params, fold->sources[i].app);
@@ -165,18 +135,18 @@ static enum result look_up_sources(struct db *db, struct shard *shard, struct fa
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = fold->sources_loaded; i < fold->sources_count; i++) {
-        add_name(params, &fold->sources[i].name);
+        rows_add_name(params, &fold->sources[i].name);
         if (fold->sources[i].has_before)
-            add_name(params, &fold->sources[i].before);
+            rows_add_name(params, &fold->sources[i].before);
     }
     db_array_end(params);
     PGresult *rows = NULL;
-    enum result result = run(db, "store.seen",
+    enum result result = rows_run(db, "store.seen",
         "SELECT s.app, s.source, s.seqs::text FROM unnest($2::int[], $3::bytea[]) AS w (app, source)"
         " JOIN state.seen s ON s.shard = $1 AND s.app = w.app AND s.source = w.source",
         params, &rows, why);
     for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
-        struct pseudonym name = get_name(rows, i, 1);
+        struct pseudonym name = rows_get_name(rows, i, 1);
         uint32_t at = table_find(&fold->table, (uint32_t)db_get_int4(rows, i, 0), TABLE_SOURCE, &name);
         assert(at != TABLE_NONE);
         result = ranges_parse(&fold->sources[at].known, db_get_text(rows, i, 2));
@@ -190,26 +160,26 @@ static enum result look_up_sources(struct db *db, struct shard *shard, struct fa
 static enum result look_up_strangers(struct db *db, struct shard *shard, struct failure *why)
 {
     struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_array_begin(params, DB_ELEMENT_INT4);
     for (size_t i = fold->strangers_loaded; i < fold->strangers_count; i++)
         db_array_int(params, fold->strangers[i].app);
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = fold->strangers_loaded; i < fold->strangers_count; i++)
-        add_name(params, &fold->strangers[i].name);
+        rows_add_name(params, &fold->strangers[i].name);
     db_array_end(params);
     PGresult *rows = NULL;
-    enum result result = run(db, "store.aliases",
+    enum result result = rows_run(db, "store.aliases",
         "SELECT a.app, a.old, a.usr FROM unnest($2::int[], $3::bytea[]) AS w (app, old)"
         " JOIN state.alias a ON a.shard = $1 AND a.app = w.app AND a.old = w.old",
         params, &rows, why);
     for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
-        struct pseudonym old = get_name(rows, i, 1);
+        struct pseudonym old = rows_get_name(rows, i, 1);
         uint32_t at = table_find(&fold->table, (uint32_t)db_get_int4(rows, i, 0), TABLE_STRANGER, &old);
         assert(at != TABLE_NONE);
         fold->strangers[at].known = true;
-        fold->strangers[at].usr = get_name(rows, i, 2);
+        fold->strangers[at].usr = rows_get_name(rows, i, 2);
     }
     PQclear(rows);
     if (result == RESULT_OK)
@@ -233,22 +203,22 @@ enum result store_look_up(struct db *db, struct shard *shard, struct failure *wh
 static enum result find_unlinked(struct db *db, struct shard *shard, bool *linked, struct failure *why)
 {
     const struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_array_begin(params, DB_ELEMENT_INT4);
     for (size_t i = 0; i < fold->users_count; i++)
         db_array_int(params, fold->users[i].app);
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = 0; i < fold->users_count; i++)
-        add_name(params, &fold->users[i].name);
+        rows_add_name(params, &fold->users[i].name);
     db_array_end(params);
     PGresult *rows = NULL;
-    enum result result = run(db, "store.unlinked",
+    enum result result = rows_run(db, "store.unlinked",
         "SELECT p.app, p.usr FROM unnest($2::int[], $3::bytea[]) AS w (app, usr)"
         " JOIN state.person p ON p.shard = $1 AND p.app = w.app AND p.usr = w.usr",
         params, &rows, why);
     for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
-        struct pseudonym name = get_name(rows, i, 1);
+        struct pseudonym name = rows_get_name(rows, i, 1);
         uint32_t at = fold_find_user(fold, (uint32_t)db_get_int4(rows, i, 0), &name);
         if (at != FOLD_NONE)
             linked[at] = true;
@@ -321,7 +291,7 @@ static void add_death(struct db_params *params, struct shard *shard, const struc
 static struct db_params *link_params(struct shard *shard, const bool *linked, size_t *count)
 {
     const struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     *count = 0;
     for (int column = 0; column < 4; column++) {
         static const enum db_element elements[] = {DB_ELEMENT_INT4, DB_ELEMENT_BYTEA, DB_ELEMENT_BYTEA,
@@ -335,7 +305,7 @@ static struct db_params *link_params(struct shard *shard, const bool *linked, si
                 else if (column == 3)
                     add_death(params, shard, user);
                 else
-                    add_name(params, column == 1 ? &user->old[j] : &user->name);
+                    rows_add_name(params, column == 1 ? &user->old[j] : &user->name);
                 *count += column == 0 ? 1 : 0;
             }
         }
@@ -376,14 +346,14 @@ static int by_user(const void *left, const void *right)
 static struct db_params *touched_hours(const struct shard *shard)
 {
     const struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_array_begin(params, DB_ELEMENT_INT4);
     for (size_t i = 0; i < fold->fragments_count; i++)
         db_array_int(params, fold->users[fold->fragments[i].user].app);
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = 0; i < fold->fragments_count; i++)
-        add_name(params, &fold->users[fold->fragments[i].user].name);
+        rows_add_name(params, &fold->users[fold->fragments[i].user].name);
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_INT8);
     for (size_t i = 0; i < fold->fragments_count; i++) {
@@ -394,34 +364,13 @@ static struct db_params *touched_hours(const struct shard *shard)
     return params;
 }
 
-/* One fragment from columns first… of a row: session, session_before, start, end, events, views, goals, engaged. */
-static struct session_fragment get_fragment(const PGresult *rows, int row, int first)
-{
-    struct session_fragment piece = {0};
-    size_t length;
-    (void)db_get_bytes(rows, row, first, &length);
-    piece.named = length == PSEUDONYM_BYTES;
-    if (piece.named)
-        piece.name = get_name(rows, row, first);
-    piece.named_before = !db_is_null(rows, row, first + 1);
-    if (piece.named_before)
-        piece.name_before = get_name(rows, row, first + 1);
-    piece.start_ms = db_get_int8(rows, row, first + 2);
-    piece.end_ms = db_get_int8(rows, row, first + 3);
-    piece.events = db_get_int4(rows, row, first + 4);
-    piece.views = db_get_int4(rows, row, first + 5);
-    piece.goals = db_get_int4(rows, row, first + 6);
-    piece.engaged_ms = db_get_int8(rows, row, first + 7);
-    return piece;
-}
-
 /* Take the rows of the touched hours out of the table; *all is the fold's fragments and theirs, owned by the caller. */
 static enum result collect_fragments(struct db *db, struct shard *shard, struct fold_fragment **all, size_t *count,
     struct failure *why)
 {
     const struct fold *fold = &shard->fold;
     PGresult *rows = NULL;
-    enum result result = run(db, "store.take_fragments",
+    enum result result = rows_run(db, "store.take_fragments",
         "DELETE FROM state.fragment f USING (SELECT DISTINCT app, usr, hour FROM"
         "   unnest($2::int[], $3::bytea[], $4::bigint[]) AS u (app, usr, hour)) w"
         " WHERE f.shard = $1 AND f.app = w.app AND f.usr = w.usr AND f.start_ms >= w.hour AND f.start_ms < w.hour + 3600000"
@@ -436,10 +385,10 @@ static enum result collect_fragments(struct db *db, struct shard *shard, struct 
         memcpy(*all, fold->fragments, fold->fragments_count * sizeof **all);
     *count = fold->fragments_count;
     for (int i = 0; i < (int)stored; i++) {
-        struct pseudonym name = get_name(rows, i, 1);
+        struct pseudonym name = rows_get_name(rows, i, 1);
         uint32_t user = fold_find_user(fold, (uint32_t)db_get_int4(rows, i, 0), &name);
         assert(user != FOLD_NONE);
-        (*all)[(*count)++] = (struct fold_fragment){.user = user, .piece = get_fragment(rows, i, 2)};
+        (*all)[(*count)++] = (struct fold_fragment){.user = user, .piece = rows_get_fragment(rows, i, 2)};
     }
     PQclear(rows);
     return RESULT_OK;
@@ -491,14 +440,14 @@ static enum result put_fragments(struct db *db, const struct shard *shard, const
     struct failure *why)
 {
     const struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_array_begin(params, DB_ELEMENT_INT4);
     for (size_t i = 0; i < count; i++)
         db_array_int(params, fold->users[all[i].user].app);
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = 0; i < count; i++)
-        add_name(params, &fold->users[all[i].user].name);
+        rows_add_name(params, &fold->users[all[i].user].name);
     db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = 0; i < count; i++)
@@ -515,7 +464,7 @@ static enum result put_fragments(struct db *db, const struct shard *shard, const
             db_array_int(params, fragment_number(&all[i].piece, column));
         db_array_end(params);
     }
-    return run(db, "store.put_fragments",
+    return rows_run(db, "store.put_fragments",
         "INSERT INTO state.fragment (shard, app, usr, session, session_before, start_ms, end_ms, events, views, goals,"
         " engaged_ms) SELECT $1, * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[],"
         " $7::bigint[], $8::int[], $9::int[], $10::int[], $11::bigint[]) AS w (app, usr, session, before, start_ms, end_ms,"
@@ -544,7 +493,7 @@ static enum result write_fragments(struct db *db, struct shard *shard, struct fa
 static struct db_params *day_params(const struct shard *shard, bool anonymous, size_t *count)
 {
     const struct fold *fold = &shard->fold;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     static const enum db_element elements[] = {DB_ELEMENT_INT4, DB_ELEMENT_BYTEA, DB_ELEMENT_DATE, DB_ELEMENT_INT4,
         DB_ELEMENT_INT4, DB_ELEMENT_DATE};
     *count = 0;
@@ -556,7 +505,7 @@ static struct db_params *day_params(const struct shard *shard, bool anonymous, s
             if (user->anonymous != anonymous)
                 continue;
             if (column == 1)
-                add_name(params, &user->name);
+                rows_add_name(params, &user->name);
             else
                 db_array_int(params, column == 0 ? (int64_t)user->app : column == 2 ? day->day :
                     column == 3 ? day->events : column == 4 ? day->views : user->last_receipt_day);
@@ -624,9 +573,9 @@ static void add_seen_names(struct db_params *params, const struct fold *fold)
     for (size_t i = 0; i < fold->sources_count; i++) {
         const struct fold_source *source = &fold->sources[i];
         if (source->added.count > 0) {
-            add_name(params, &source->name);
+            rows_add_name(params, &source->name);
             if (source->has_before)
-                add_name(params, &source->before);
+                rows_add_name(params, &source->before);
         }
     }
     db_array_end(params);
@@ -662,12 +611,12 @@ static enum result write_seen(struct db *db, const struct shard *shard, struct f
 {
     if (shard->fold.sources_count == 0)
         return RESULT_OK;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     add_seen_numbers(params, &shard->fold, false);
     add_seen_names(params, &shard->fold);
     add_seen_numbers(params, &shard->fold, true);
     add_seen_ranges(params, &shard->fold);
-    return run(db, "store.put_seen",
+    return rows_run(db, "store.put_seen",
         "INSERT INTO state.seen AS s (shard, app, source, day, seqs)"
         " SELECT $1, app, source, day, range_agg(seqs::int8multirange)"
         " FROM unnest($2::int[], $3::bytea[], $4::date[], $5::text[]) AS w (app, source, day, seqs)"
@@ -681,7 +630,7 @@ static enum result write_tallies(struct db *db, const struct shard *shard, struc
     const struct fold *fold = &shard->fold;
     if (fold->tallies_count == 0)
         return RESULT_OK;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     for (int column = 0; column < 5; column++) {
         db_array_begin(params, column == 0 ? DB_ELEMENT_INT4 : column == 1 ? DB_ELEMENT_DATE : DB_ELEMENT_INT8);
         for (size_t i = 0; i < fold->tallies_count; i++) {
@@ -691,7 +640,7 @@ static enum result write_tallies(struct db *db, const struct shard *shard, struc
         }
         db_array_end(params);
     }
-    return run(db, "store.tally",
+    return rows_run(db, "store.tally",
         "INSERT INTO state.tally AS t (shard, app, day, counted, duplicate, late)"
         " SELECT $1, * FROM unnest($2::int[], $3::date[], $4::bigint[], $5::bigint[], $6::bigint[])"
         " ON CONFLICT (shard, app, day) DO UPDATE SET counted = t.counted + excluded.counted,"
@@ -704,7 +653,7 @@ static enum result write_refusals(struct db *db, const struct shard *shard, stru
     const struct fold *fold = &shard->fold;
     if (fold->refusals_count == 0)
         return RESULT_OK;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     static const enum db_element elements[] = {DB_ELEMENT_INT4, DB_ELEMENT_DATE, DB_ELEMENT_TEXT, DB_ELEMENT_INT8};
     for (int column = 0; column < 4; column++) {
         db_array_begin(params, elements[column]);
@@ -718,7 +667,7 @@ static enum result write_refusals(struct db *db, const struct shard *shard, stru
         }
         db_array_end(params);
     }
-    return run(db, "store.refused",
+    return rows_run(db, "store.refused",
         "INSERT INTO state.refused AS t (shard, app, day, reason, count)"
         " SELECT $1, app, day, reason, sum(count) FROM"
         "   unnest($2::int[], $3::date[], $4::text[], $5::bigint[]) AS w (app, day, reason, count) GROUP BY 2, 3, 4"
@@ -729,7 +678,7 @@ static enum result write_refusals(struct db *db, const struct shard *shard, stru
 static enum result write_node(struct db *db, const struct shard *shard, const struct shard_node *node,
     struct failure *why)
 {
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     char *applied = ranges_format(&node->applied);
     db_int8(params, (int64_t)node->node);
     db_text(params, applied);
@@ -740,7 +689,7 @@ static enum result write_node(struct db *db, const struct shard *shard, const st
         db_int8(params, node->next_n);
     db_int8(params, node->heard_ms);
     db_bool(params, node->ended);
-    enum result result = run(db, node->next_n < 0 ? "store.node_unsaid" : "store.node",
+    enum result result = rows_run(db, node->next_n < 0 ? "store.node_unsaid" : "store.node",
         "INSERT INTO state.node (shard, node, applied, watermark_ms, next_n, heard_ms, ended)"
         " VALUES ($1, $2, $3::text::int8multirange, $4, $5::bigint, $6, $7)"
         " ON CONFLICT (shard, node) DO UPDATE SET applied = excluded.applied, watermark_ms = excluded.watermark_ms,"
@@ -767,11 +716,11 @@ static enum result write_epochs(struct db *db, const struct shard *shard, struct
         const struct fold_app *app = &shard->apps[i];
         if (!app->epoch_changed)
             continue;
-        struct db_params *params = shard_params(shard);
+        struct db_params *params = rows_params(shard);
         db_int4(params, (int32_t)app->app);
         db_int8(params, app->epoch);
         db_int8(params, app->epoch_since_ms);
-        result = run(db, "store.epoch",
+        result = rows_run(db, "store.epoch",
             "INSERT INTO state.app_epoch (shard, app, epoch, since_ms) VALUES ($1, $2, $3, $4)"
             " ON CONFLICT (shard, app) DO UPDATE SET epoch = excluded.epoch, since_ms = excluded.since_ms",
             params, NULL, why);
@@ -782,12 +731,12 @@ static enum result write_epochs(struct db *db, const struct shard *shard, struct
 /* The offset moves first: it takes the row's lock, so that a fenced-off owner learns it before it writes anything. */
 static enum result write_offset(struct db *db, const struct shard *shard, struct failure *why)
 {
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     PGresult *rows = NULL;
     db_text(params, shard->read);
     db_text(params, shard->off);
     db_int8(params, shard->token);
-    enum result result = run(db, "store.offset",
+    enum result result = rows_run(db, "store.offset",
         "UPDATE state.shard SET off = $2 WHERE shard = $1 AND off = $3 AND token = $4 RETURNING 1", params, &rows, why);
     if (result == RESULT_OK && PQntuples(rows) != 1) {
         failure_set(why, "state.shard", "another process owns this shard now");
@@ -828,11 +777,11 @@ enum result store_erase(struct db *db, struct shard *shard, const struct packet_
     };
     if (erase->kind == PACKET_ACCESS)
         return RESULT_OK;
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_int4(params, (int32_t)erase->app);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = 0; i < erase->names; i++)
-        add_name(params, &erase->name[i]);
+        rows_add_name(params, &erase->name[i]);
     db_array_end(params);
     enum result result = RESULT_OK;
     for (size_t i = 0; result == RESULT_OK && i < sizeof statements / sizeof statements[0]; i++)
@@ -855,9 +804,9 @@ enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct
     };
     enum result result = RESULT_OK;
     for (size_t i = 0; result == RESULT_OK && i < sizeof statements / sizeof statements[0]; i++) {
-        struct db_params *params = shard_params(shard);
+        struct db_params *params = rows_params(shard);
         db_int4(params, (int32_t)app);
-        result = run(db, statements[i][0], statements[i][1], params, NULL, why);
+        result = rows_run(db, statements[i][0], statements[i][1], params, NULL, why);
     }
     return result;
 }
@@ -918,7 +867,7 @@ static void add_week_masks(struct db_params *params, int32_t month, int32_t leng
 static enum result fold_month(struct db *db, const struct shard *shard, uint32_t app, int32_t month, int32_t length,
     enum fold_rule rule, struct failure *why)
 {
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_int4(params, (int32_t)app);
     db_date(params, month);
     if (rule != FOLD_AWAY) {
@@ -929,7 +878,7 @@ static enum result fold_month(struct db *db, const struct shard *shard, uint32_t
             db_array_int(params, INT32_MAX);
         db_array_end(params);
     }
-    return run(db, fold_sql[rule][0], fold_sql[rule][1], params, NULL, why);
+    return rows_run(db, fold_sql[rule][0], fold_sql[rule][1], params, NULL, why);
 }
 
 static int32_t month_before(int32_t day, int32_t *length)
@@ -971,7 +920,7 @@ struct expiry {
 static enum result expire_app(struct db *db, const struct shard *shard, const struct fold_app *app, int64_t now_ms,
     struct failure *why)
 {
-    struct db_params *params = shard_params(shard);
+    struct db_params *params = rows_params(shard);
     db_int4(params, (int32_t)app->app);
     db_date(params, (int32_t)(now_ms / 86400000));
     db_int4(params, (int32_t)app->definition->horizon_days);
@@ -995,9 +944,9 @@ static enum result expire_body(struct db *db, void *context, struct failure *why
         result = expire_app(db, expiry->shard, &expiry->shard->apps[i], expiry->now_ms, why);
     if (result != RESULT_OK)
         return result;
-    struct db_params *params = shard_params(expiry->shard);
+    struct db_params *params = rows_params(expiry->shard);
     db_int8(params, expiry->now_ms);
-    return run(db, "expire.node",
+    return rows_run(db, "expire.node",
         "DELETE FROM state.node WHERE shard = $1 AND ended AND heard_ms < $2 - 30 * 86400000::bigint", params, NULL, why);
 }
 
