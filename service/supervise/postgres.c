@@ -103,7 +103,7 @@ static enum result run_initdb(struct supervise *supervise, const char *data, con
     char program[PATH_BYTES + 16], log[DATADIR_PATH_BYTES];
     (void)snprintf(program, sizeof program, "%s/initdb", programs);
     struct child_plan plan = tool_plan("initdb", datadir_join(log, data, "log/postgres.log"), environment);
-    words_add(&plan.arguments, "initdb");
+    words_add(&plan.arguments, "%s", program); /* the whole path: it looks for postgres beside itself */
     words_add(&plan.arguments, "--pgdata=%s/postgres.new", data);
     words_add(&plan.arguments, "--username=" POSTGRES_SUPERUSER);
     words_add(&plan.arguments, "--pwfile=%s/secrets/postgres-super", data);
@@ -127,7 +127,7 @@ static enum result create_database(struct supervise *supervise, const char *data
     (void)snprintf(program, sizeof program, "%s/postgres", programs);
     struct child_plan plan = tool_plan("postgres", datadir_join(log, data, "log/postgres.log"), environment);
     plan.input = datadir_join(input, data, "run/create.sql");
-    words_add(&plan.arguments, "postgres");
+    words_add(&plan.arguments, "%s", program);
     words_add(&plan.arguments, "--single");
     words_add(&plan.arguments, "-D");
     words_add(&plan.arguments, "%s/postgres.new", data);
@@ -199,7 +199,7 @@ enum result postgres_plan(const char *data, struct supervise_service *service, s
     service->plan = (struct child_plan){.name = "postgres", .program_fd = -1, .program = program, .output_fd = -1,
         .keep_fd = -1, .death_signal = SIGINT};
     struct words *arguments = &service->plan.arguments;
-    words_add(arguments, "postgres");
+    words_add(arguments, "%s", program);
     words_add(arguments, "-D");
     words_add(arguments, "%s/postgres", data);
     words_add(arguments, "-k");

@@ -275,7 +275,7 @@ static int by_user_session_time(const void *left, const void *right)
     return (a->ts_ms > b->ts_ms) - (a->ts_ms < b->ts_ms);
 }
 
-static void expect(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void expect(const char *format, ...)
 {
     char text[512];
     va_list arguments;
