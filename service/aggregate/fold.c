@@ -429,35 +429,46 @@ size_t fold_bytes(const struct fold *fold)
         fold->events_count * sizeof *fold->events;
 }
 
-#define CLEAR(fold, list) \
+/* Empty a list; give back its memory if it is more than keep bytes. */
+#define CLEAR(fold, list, keep) \
     do { \
         (fold)->list##_count = 0; \
-        if ((fold)->list##_size * sizeof *(fold)->list > KEEP_BYTES) { \
+        if ((fold)->list##_size * sizeof *(fold)->list > (keep)) { \
             free((fold)->list); \
             (fold)->list = NULL; \
             (fold)->list##_size = 0; \
         } \
     } while (0)
 
-void fold_clear(struct fold *fold)
+static void clear(struct fold *fold, size_t keep_bytes)
 {
     for (size_t i = 0; i < fold->sources_count; i++) {
         ranges_clear(&fold->sources[i].known);
         ranges_clear(&fold->sources[i].added);
     }
-    if (table_bytes(&fold->table) > KEEP_BYTES)
+    if (table_bytes(&fold->table) > keep_bytes)
         table_free(&fold->table);
     else
         table_clear(&fold->table);
-    CLEAR(fold, users);
-    CLEAR(fold, sources);
-    CLEAR(fold, sessions);
-    CLEAR(fold, events);
-    CLEAR(fold, tallies);
-    CLEAR(fold, refusals);
-    CLEAR(fold, strangers);
-    CLEAR(fold, fragments);
-    CLEAR(fold, days);
+    CLEAR(fold, users, keep_bytes);
+    CLEAR(fold, sources, keep_bytes);
+    CLEAR(fold, sessions, keep_bytes);
+    CLEAR(fold, events, keep_bytes);
+    CLEAR(fold, tallies, keep_bytes);
+    CLEAR(fold, refusals, keep_bytes);
+    CLEAR(fold, strangers, keep_bytes);
+    CLEAR(fold, fragments, keep_bytes);
+    CLEAR(fold, days, keep_bytes);
     fold->sources_loaded = 0;
     fold->strangers_loaded = 0;
+}
+
+void fold_clear(struct fold *fold)
+{
+    clear(fold, KEEP_BYTES);
+}
+
+void fold_free(struct fold *fold)
+{
+    clear(fold, 0);
 }

@@ -152,7 +152,9 @@ bool fold_is_empty(const struct fold *fold);
 /* See fold_is_empty. */
 size_t fold_bytes(const struct fold *fold);
 
-/* Forget everything; big buffers are given back. */
+/* Forget everything; big buffers are given back, by fold_free all of them. */
 void fold_clear(struct fold *fold);
+/* See fold_clear. */
+void fold_free(struct fold *fold);
 
 #endif

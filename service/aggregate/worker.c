@@ -574,6 +574,8 @@ void *worker_run(void *context)
     if (bench.directory != NULL)
         flush_due(&bench, true);
     lose_all(&bench);
+    for (size_t i = 0; i < bench.shard_count; i++)
+        fold_free(&bench.shards[i].fold);
     free(bench.shards);
     directory_release(bench.directory);
     stream_free(bench.stream);
