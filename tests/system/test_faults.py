@@ -240,6 +240,25 @@ class Faults(unittest.TestCase):
         self.post(3)
         self.exactly(self.sent)
 
+    def test_dead_letters(self):
+        """What is no packet is set aside, counted and told of by `status`; what comes after it counts."""
+        self.post(2)
+        self.exactly(self.sent)
+        redis = self.throng.redis()
+        kept = redis('XREVRANGE', 'throng:{0}', '+', '-', 'COUNT', '1')[0][1][1]
+        before = self.metric('aggregate', 'dead_letters_total')
+        bad = [('p', b'no packet'), ('p', kept[:-1]), ('q', b'another field'), ('p', kept[:12] + b'\x01\x00' + kept[14:])]
+        for field, value in bad:
+            redis('XADD', 'throng:{0}', '*', field, value)
+        for n in range(20):
+            self.post(1, user=f'after {n}')
+        self.exactly(self.sent)
+        throng.wait_for(lambda: self.metric('aggregate', 'dead_letters_total') == before + len(bad), 30, 'dead letters')
+        reasons = [dict(zip(fields[::2], fields[1::2]))[b'reason'] for _, fields in redis('XRANGE', 'throng:dead', '-', '+')]
+        self.assertEqual(sorted(reasons[-4:]), [b'corrupt', b'corrupt', b'not_a_packet', b'of_another_shard'])
+        self.assertIn('dead_letters', self.throng.cli('status'))
+        redis.close()
+
     # --- PostgreSQL and the aggregator ------------------------------------------------------------------------------------
 
     def test_killed_in_commit(self):
