@@ -16,7 +16,7 @@
 #include "anonymizer/release/noise.h"
 #include "anonymizer/release/policy.h"
 
-/* An exact cell, each person's part already clamped; people: distinct people in it, or fewer. */
+/* An exact cell, each person's part already clamped; people: distinct people in it, as families.def says for its rule. */
 struct cell {
     int64_t value;
     int64_t people;

@@ -4,7 +4,7 @@
  *   exact            every number as it is; no clamp, no threshold; needs allow_unprotected; "protection: none"
  *   threshold-only   cells of at least k >= 11 people, rounded to 5; no rolling windows, no breakdowns; where one of new
  *                    and returning users is suppressed, the other is too; needs allow_unprotected; no protection against
- *                    anyone who can submit events
+ *                    anyone who can submit events, nor against subtracting days from their week or month
  *   strict, standard, small   differentially private: nothing leaves without the noise and the ledger that they promise
  *
  * Sees:     nothing of a person.

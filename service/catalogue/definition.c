@@ -673,6 +673,20 @@ static enum result check_routes_follow(const struct app *now, const struct app *
     return RESULT_OK;
 }
 
+/* What is collected and not released yet was promised the protection in force, and a week or month that closes later would
+ * tell of its days without it. Presets stand in the order of their protection. */
+static enum result check_protection_kept(const struct app *now, const struct app *next, struct failure *why)
+{
+    const struct shape_place at = {.member = "privacy"};
+    if (next->preset > now->preset)
+        return shape_fail(&at, "preset", why, "does not become weaker, %s instead of %s: what is collected was promised it. "
+            "Add another app", presets[next->preset].name, presets[now->preset].name);
+    if (next->preset == now->preset && next->preset != APP_PRESET_EXACT && next->k < now->k)
+        return shape_fail(&at, "k", why, "does not become smaller, %u instead of %u: what is collected was promised it. "
+            "Add another app", next->k, now->k);
+    return RESULT_OK;
+}
+
 enum result definition_check_successor(const struct app *now, const struct app *next, struct failure *why)
 {
     struct shape_place at = {.member = "events"};
@@ -682,6 +696,9 @@ enum result definition_check_successor(const struct app *now, const struct app *
         return shape_fail(NULL, "time_zone", why, "of an app does not change: add another app");
     if (strcmp(now->population, next->population) != 0)
         return shape_fail(NULL, "population", why, "of an app does not change: add another app");
+    enum result kept = check_protection_kept(now, next, why);
+    if (kept != RESULT_OK)
+        return kept;
     for (size_t i = 0; i < now->event_count; i++) {
         struct shape_place item = {.above = &at, .index = i};
         if (i >= next->event_count)

@@ -314,9 +314,6 @@ static enum result apply_in_transaction(struct db *db, void *context, struct fai
         result = insert_definition(db, change->now->id, change->now->version + 1, change->next, &act, why);
     if (result == RESULT_OK)
         result = move_version(db, change->now, &act, why);
-    if (result == RESULT_OK && change->next->app.preset > change->now->app.preset
-        && is_unprotected(change->next->app.preset))
-        result = record_lowered(db, &change->next->app, why);
 out:
     act_free(&act);
     return result;
@@ -589,7 +586,8 @@ static int key(struct command_context *context, const char *name)
     else if (result == RESULT_OK)
         printf("%s\n", made.text);
     if (result == RESULT_OK && !context->json)
-        fputs("Shown this once; only its hash is stored. It may write events of this app and read nothing.\n", stderr);
+        fputs("Shown this once; only its hash is stored. It may write events of this app and read nothing.\n"
+              "It is in force within two seconds.\n", stderr);
     sodium_memzero(&made, sizeof made);
     apps_row_free(&row);
     db_free(db);

@@ -20,6 +20,7 @@
 #include "service/cli/apps.h"
 #include "service/cli/command.h"
 #include "service/cli/flags.h"
+#include "service/cli/interrupt.h"
 #include "service/cli/lines.h"
 #include "service/cli/moment.h"
 #include "service/cli/poster.h"
@@ -263,6 +264,7 @@ static enum result send_all(struct import *import, struct db *db, struct failure
         return RESULT_UNAVAILABLE;
     }
     bool was_live = !import->row.importing;
+    interrupt_say("\ninterrupted: the app stays in import mode; importing the file again goes on, and counts events once\n");
     enum result result = apps_set_importing(db, &import->row, true, why);
     if (result == RESULT_OK)
         result = sender_new(socket, &import->row.app, (size_t)import->options.parallel, &import->sender, why);

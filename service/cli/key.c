@@ -116,7 +116,8 @@ static int add(struct command_context *context, const char *scope)
         printf("{\"id\":\"%s\",\"scope\":\"%s\",\"key\":\"%s\"}\n", id, scope, key.text);
     else if (result == RESULT_OK) {
         printf("%s\n", key.text);
-        fprintf(stderr, "Shown this once; only its hash is stored. To revoke it: throng key revoke %s\n", id);
+        fprintf(stderr, "Shown this once; only its hash is stored. In force within two seconds.\n"
+                        "To revoke it: throng key revoke %s\n", id);
     }
     sodium_memzero(&key, sizeof key);
     apps_row_free(&row);

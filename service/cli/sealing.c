@@ -7,6 +7,7 @@
 
 #include "service/base/clock.h"
 #include "service/cli/act.h"
+#include "service/cli/interrupt.h"
 #include "service/cli/moment.h"
 #include "service/cli/nodes.h"
 #include "service/cli/progress.h"
@@ -136,6 +137,7 @@ static enum result wait_released(const struct sealing *sealing, struct db *reade
     int64_t asked_ms = clock_now_ms(), begun_ms = clock_steady_ms(), moved_ms = begun_ms;
     int32_t last = INT32_MIN;
     bool said = false;
+    interrupt_say("\ninterrupted: the request stays, and days go on closing; the same `throng seal` again waits on\n");
     progress_begin(&progress, sealing->context->terminal, "seal");
     while ((result = read_reached(reader, sealing->row, &reached, why)) == RESULT_OK) {
         int64_t now_ms = clock_steady_ms();

@@ -18,6 +18,7 @@
 #include "service/cli/command.h"
 #include "service/cli/crowd.h"
 #include "service/cli/flags.h"
+#include "service/cli/interrupt.h"
 #include "service/cli/moment.h"
 #include "service/cli/progress.h"
 #include "service/cli/sealing.h"
@@ -135,6 +136,7 @@ static enum result send_all(struct simulation *simulation, struct db *db, struct
         failure_set(why, "ingest", "is not running here: it has no admin socket");
         return RESULT_UNAVAILABLE;
     }
+    interrupt_say("\ninterrupted: the app stays in import mode; the same command again goes on, and counts events once\n");
     enum result result = apps_set_importing(db, &simulation->row, true, why);
     if (result == RESULT_OK)
         result = sender_new(socket, &simulation->row.app, 4, &simulation->sender, why);

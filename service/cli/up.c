@@ -1,3 +1,4 @@
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #define REDIS_READY_MS 120000    /* a long append-only file is read back */
 #define POSTGRES_READY_MS 300000 /* recovery after a crash */
 #define DAEMON_READY_MS 60000
+#define LOG_TAIL_BYTES 4096
 
 static void say(const char *text)
 {
@@ -70,6 +72,42 @@ static enum result migrate(const struct install *install, struct supervise *supe
     return result;
 }
 
+/* What the last line of a daemon's log complains of: NULL, or owned by the caller. */
+static json_t *last_complaint(const char *path)
+{
+    char tail[LOG_TAIL_BYTES + 1];
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return NULL;
+    if (fseek(file, -LOG_TAIL_BYTES, SEEK_END) != 0)
+        rewind(file);
+    size_t length = fread(tail, 1, LOG_TAIL_BYTES, file);
+    (void)fclose(file);
+    while (length > 0 && tail[length - 1] == '\n')
+        length--;
+    tail[length] = '\0';
+    const char *line = strrchr(tail, '\n');
+    json_t *root = json_loads(line == NULL ? tail : line + 1, 0, NULL);
+    if (json_is_string(json_object_get(root, "field")) && json_is_string(json_object_get(root, "why")))
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+/* A daemon that could not start said in its log why; say it here. */
+static void explain(const struct install *install, enum install_program daemon, struct failure *why)
+{
+    char *log = install_log(install, install_name(daemon));
+    json_t *said = last_complaint(log);
+    if (said != NULL) {
+        *why = (struct failure){0};
+        failure_set(why, json_string_value(json_object_get(said, "field")), "%s (throng-%s; %s)",
+            json_string_value(json_object_get(said, "why")), install_name(daemon), log);
+    }
+    json_decref(said);
+    free(log);
+}
+
 static enum result start_daemon(const struct install *install, struct supervise *supervise, enum install_program daemon,
     struct failure *why)
 {
@@ -79,7 +117,11 @@ static enum result start_daemon(const struct install *install, struct supervise 
     (void)printf("starting %s\n", install_name(daemon));
     (void)fflush(stdout);
     enum result result = supervise_start(supervise, &service, why);
-    return result == RESULT_OK ? supervise_await(supervise, probe_ready, &probe, DAEMON_READY_MS, why) : result;
+    if (result == RESULT_OK)
+        result = supervise_await(supervise, probe_ready, &probe, DAEMON_READY_MS, why);
+    if (result == RESULT_UNAVAILABLE)
+        explain(install, daemon, why);
+    return result;
 }
 
 static enum result start_services(const struct install *install, struct supervise *supervise, struct failure *why)

@@ -114,8 +114,9 @@ static struct sheet_row *find(struct sheet *sheet, enum family_number number, en
     return NULL;
 }
 
-/* Active users are released too, so new and returning stand or fall together; and the size of the cohort that began in
- * this period is the number of its new users under another name. */
+/* Active users are released too, so new and returning stand or fall together. Both have other names: the size of the cohort
+ * that began in this period is its new users; and in the app's second period, where only one cohort can come back, that
+ * cohort's retention is the returning ones. */
 static void complement(const struct work *work, enum family_interval interval)
 {
     struct sheet_row *new_users = find(work->sheet, NUMBER_NEW_USERS, interval, -1);
@@ -126,6 +127,11 @@ static void complement(const struct work *work, enum family_interval interval)
     cell_complement(work->policy, &new_users->released, &returning->released);
     if (cohort != NULL && new_users->released.suppressed)
         cohort->released = cell_suppressed();
+    struct sheet_row *back = find(work->sheet, NUMBER_RETENTION, interval, 1);
+    int32_t first = period_of(interval, work->first_day);
+    if (back != NULL && returning->released.suppressed && back->period == first
+        && period_distance(interval, first, period_of(interval, work->day)) == 1)
+        back->released = cell_suppressed();
 }
 
 enum result sheet_fill(struct sheet *sheet, const struct app *app, const struct policy *policy,

@@ -162,7 +162,7 @@ static bool has_open(const char *process, const struct stat *wanted)
     return found;
 }
 
-/* End, by id, what still holds the lock of a supervisor that is gone. */
+/* End, by id, what still holds the lock of a supervisor that is gone. Not another throng: it waits for the lock as we do. */
 static void end_holders(int fd)
 {
     struct stat wanted;
@@ -173,7 +173,8 @@ static void end_holders(int fd)
         for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
             char *end;
             long pid = strtol(entry->d_name, &end, 10);
-            if (*end == '\0' && pid > 1 && pid != getpid() && has_open(entry->d_name, &wanted))
+            if (*end == '\0' && pid > 1 && pid != getpid() && !is_supervisor(pid) &&
+                has_open(entry->d_name, &wanted))
                 (void)kill((pid_t)pid, SIGKILL);
         }
     }
@@ -191,18 +192,29 @@ static bool lock_within(int fd, int64_t ms)
     return true;
 }
 
+/* Whether the lock names a supervisor that lives; explained then. */
+static bool is_taken(int fd, struct failure *why)
+{
+    char text[32] = "";
+    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+    long holder = length > 0 ? strtol(text, NULL, 10) : 0;
+    if (holder <= 0 || !is_supervisor(holder))
+        return false;
+    failure_set(why, "data", "in use: `throng up` runs there already (process %ld)", holder);
+    return true;
+}
+
 static enum result take_lock(int fd, struct failure *why)
 {
     char text[32] = "";
     if (!lock_within(fd, 0)) {
-        ssize_t length = pread(fd, text, sizeof text - 1, 0);
-        long holder = length > 0 ? strtol(text, NULL, 10) : 0;
-        if (holder > 0 && is_supervisor(holder)) {
-            failure_set(why, "data", "in use: `throng up` runs there already (process %ld)", holder);
+        if (is_taken(fd, why))
             return RESULT_DENIED;
-        }
         (void)fprintf(stderr, "waiting for what a killed supervisor left running\n");
         if (!lock_within(fd, LEFTOVER_MS)) {
+            /* Another `throng up` may have been faster, and what holds the lock is its own now. */
+            if (is_taken(fd, why))
+                return RESULT_DENIED;
             end_holders(fd);
             if (!lock_within(fd, 5000)) {
                 failure_set(why, "data", "in use by processes that a killed supervisor left and that cannot be ended");

@@ -230,6 +230,39 @@ static void test_successors(void **state)
     check_successor(",\"/t/:id\"", "", "routes[6]");
 }
 
+/* A small definition with this member "privacy". */
+static struct app with_privacy(const char *privacy)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+        "{\"name\":\"a\",\"time_zone\":\"UTC\",\"events\":[{\"name\":\"ant\"}],\"privacy\":{%s}}", privacy);
+    return parse(text);
+}
+
+static void check_protection(const char *now_privacy, const char *next_privacy, const char *field)
+{
+    struct app now = with_privacy(now_privacy), next = with_privacy(next_privacy);
+    struct failure why = {0};
+    enum result result = definition_check_successor(&now, &next, &why);
+    if (result != (field[0] == '\0' ? RESULT_OK : RESULT_INVALID) || strcmp(why.field, field) != 0)
+        fail_msg("%s, %s: %s: %s", now_privacy, next_privacy, why.field, why.text);
+    definition_free(&now);
+    definition_free(&next);
+}
+
+static void test_protection_stays(void **state)
+{
+    (void)state;
+    const char *exact = "\"preset\":\"exact\",\"allow_unprotected\":true";
+    const char *eleven = "\"preset\":\"threshold-only\",\"allow_unprotected\":true,\"k\":11";
+    const char *twelve = "\"preset\":\"threshold-only\",\"allow_unprotected\":true,\"k\":12";
+    check_protection(exact, twelve, "");
+    check_protection(eleven, twelve, "");
+    check_protection(eleven, exact, "privacy.preset");
+    check_protection("\"preset\":\"standard\"", eleven, "privacy.preset");
+    check_protection(twelve, eleven, "privacy.k");
+}
+
 static void test_releasable(void **state)
 {
     (void)state;
@@ -270,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_schema_agrees),
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_successors),
+        cmocka_unit_test(test_protection_stays),
         cmocka_unit_test(test_releasable),
         cmocka_unit_test(test_text),
     };

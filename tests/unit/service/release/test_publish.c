@@ -523,7 +523,10 @@ static void test_threshold_only(void **state)
     /* The second day's cohort is its new users under another name. */
     assert_int_equal(number("SELECT count(*) FROM few WHERE metric = 'retention' AND period = '2025-06-03' AND n = 0"
         " AND value IS NULL"), 1);
-    assert_int_equal(number("SELECT value FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 1"), 20);
+    /* And on the second day, who came back of the first cohort are the returning ones under another name. */
+    assert_int_equal(number("SELECT count(*) FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 1"
+        " AND value IS NULL"), 1);
+    assert_int_equal(number("SELECT value FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 2"), 30);
     assert_int_equal(number("SELECT sum(value)::bigint FROM few WHERE period = '2025-06-04'"
         " AND metric IN ('active_users', 'new_users', 'returning_users')"), 45 + 15 + 30);
     assert_int_equal(number("SELECT count(*) FROM few WHERE metric = 'events' AND value IS NOT NULL"), 0);
