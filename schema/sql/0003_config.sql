@@ -71,8 +71,8 @@ CREATE TABLE config.node_retired (
 );
 
 -- Day starts of a zone, where a day may have 0, 23 or 25 hours. A midnight that does not exist is the first moment after.
--- Of a midnight that comes twice the day begins with the first: AT TIME ZONE takes the second, just before which the clock
--- shows the day already, and how far in.
+-- A day begins when the clock never again shows an earlier date: of a midnight that comes twice within its day, with the
+-- first; AT TIME ZONE takes the second, just before which the clock shows the day already, and how far in.
 CREATE FUNCTION config.day_starts(zone text, first date, last date)
 RETURNS TABLE (day date, start_ms bigint) LANGUAGE sql STABLE AS $$
     SELECT d::date, (extract(epoch FROM m.at - greatest(b.shown - d, interval '0')) * 1000)::bigint

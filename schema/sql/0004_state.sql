@@ -157,6 +157,7 @@ CREATE TABLE state.day_sum (
     people bigint NOT NULL,
     events bigint NOT NULL, -- each person's clamped
     views bigint NOT NULL,
+    viewers bigint NOT NULL, -- people with a view
     visitors bigint NOT NULL,
     visitor_events bigint NOT NULL,
     PRIMARY KEY (shard, app, day)
@@ -169,11 +170,14 @@ CREATE TABLE state.session_sum (
     people bigint NOT NULL,
     sessions bigint NOT NULL,
     engaged bigint NOT NULL,
+    engaged_people bigint NOT NULL, -- with such a session; likewise below
     single_event bigint NOT NULL,
+    single_event_people bigint NOT NULL,
     duration_ms bigint NOT NULL,
     engaged_ms bigint NOT NULL,
     events bigint NOT NULL,
     durations bigint[] NOT NULL, -- histogram: [1] below 1 s, then doubling
+    duration_people bigint[] NOT NULL,
     PRIMARY KEY (shard, app, day)
 );
 

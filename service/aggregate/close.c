@@ -93,14 +93,14 @@ static const char activity_sql[] =
     "   CROSS JOIN LATERAL (SELECT m.days & ((1 << (extract(day FROM g.day)::int - 1)) - 1) AS earlier) b),"
     " triples AS (INSERT INTO state.triple (shard, app, day, first_day, previous_day, people)"
     "   SELECT $1, $2, day, first_day, previous_day, count(*) FROM active GROUP BY day, first_day, previous_day)"
-    " INSERT INTO state.day_sum (shard, app, day, people, events, views, visitors, visitor_events)"
-    " SELECT $1, $2, day, count(*), sum(least(events, $4::bigint)), sum(least(views, $4::bigint)), 0, 0"
-    " FROM active GROUP BY day";
+    " INSERT INTO state.day_sum (shard, app, day, people, events, views, viewers, visitors, visitor_events)"
+    " SELECT $1, $2, day, count(*), sum(least(events, $4::bigint)), sum(least(views, $4::bigint)),"
+    " count(*) FILTER (WHERE views > 0), 0, 0 FROM active GROUP BY day";
 
 static const char visitors_sql[] =
     "WITH gone AS (DELETE FROM state.visitor_day WHERE shard = $1 AND app = $2 AND day <= $3 RETURNING day, events)"
-    " INSERT INTO state.day_sum AS s (shard, app, day, people, events, views, visitors, visitor_events)"
-    " SELECT $1, $2, day, 0, 0, 0, count(*), sum(least(events, $4::bigint)) FROM gone GROUP BY day"
+    " INSERT INTO state.day_sum AS s (shard, app, day, people, events, views, viewers, visitors, visitor_events)"
+    " SELECT $1, $2, day, 0, 0, 0, 0, count(*), sum(least(events, $4::bigint)) FROM gone GROUP BY day"
     " ON CONFLICT (shard, app, day) DO UPDATE SET visitors = excluded.visitors,"
     " visitor_events = excluded.visitor_events";
 
@@ -121,10 +121,13 @@ static enum result close_activity(struct db *db, struct shard *shard, const stru
 
 /* The sums of one day. */
 struct session_day {
-    int64_t people, sessions, engaged, single_event, duration_ms, engaged_ms, events;
-    int64_t durations[SESSION_DURATION_BINS];
-    const void *last_person; /* to count people once: identity of the user's group */
-    int64_t of_person;       /* sessions of that person on this day */
+    int64_t people, sessions, engaged, engaged_people, single_event, single_event_people, duration_ms, engaged_ms, events;
+    int64_t durations[SESSION_DURATION_BINS], duration_people[SESSION_DURATION_BINS];
+    /* To count people once: the last person met on this day, and what of theirs was. */
+    size_t person; /* + 1; 0: none yet */
+    int64_t of_person;
+    bool engaged_met, single_event_met;
+    uint32_t bins_met;
 };
 
 struct carry {
@@ -148,24 +151,42 @@ struct session_pass {
     size_t pieces_size;
 };
 
+/* Whether this is the first time that something is met; it is met now. */
+static int64_t first_time(bool *met)
+{
+    bool first = !*met;
+    *met = true;
+    return first ? 1 : 0;
+}
+
 static void count_session(struct session_day *day, const struct session *session, size_t person, int64_t clamp)
 {
     const struct session_fragment *whole = &session->whole;
-    const void *identity = (const void *)(uintptr_t)(person + 1);
-    if (day->last_person != identity) {
-        day->last_person = identity;
+    if (day->person != person + 1) {
+        day->person = person + 1;
         day->of_person = 0;
+        day->engaged_met = day->single_event_met = false;
+        day->bins_met = 0;
         day->people++;
     }
     if (++day->of_person > clamp)
         return;
     day->sessions++;
-    day->engaged += session_is_engaged(session) ? 1 : 0;
-    day->single_event += whole->events == 1 ? 1 : 0;
+    if (session_is_engaged(session)) {
+        day->engaged++;
+        day->engaged_people += first_time(&day->engaged_met);
+    }
+    if (whole->events == 1) {
+        day->single_event++;
+        day->single_event_people += first_time(&day->single_event_met);
+    }
     day->duration_ms += whole->end_ms - whole->start_ms;
     day->engaged_ms += whole->engaged_ms;
     day->events += whole->events;
-    day->durations[session_duration_bin(session)]++;
+    size_t bin = session_duration_bin(session);
+    day->durations[bin]++;
+    day->duration_people[bin] += day->bins_met >> bin & 1 ? 0 : 1;
+    day->bins_met |= 1u << bin;
 }
 
 static bool same_session(const struct session_fragment *a, const struct session_fragment *b)
@@ -353,11 +374,26 @@ static enum result store_carried(struct db *db, const struct session_pass *pass,
         params, NULL, why);
 }
 
+#define DAY_NUMBERS 9
+
 static int64_t day_number(const struct session_day *day, int column)
 {
-    const int64_t numbers[] = {day->people, day->sessions, day->engaged, day->single_event, day->duration_ms,
-        day->engaged_ms, day->events};
+    const int64_t numbers[DAY_NUMBERS] = {day->people, day->sessions, day->engaged, day->engaged_people,
+        day->single_event, day->single_event_people, day->duration_ms, day->engaged_ms, day->events};
     return numbers[column];
+}
+
+/* The histograms of all days end to end: the database cuts them. */
+static void add_histograms(struct db_params *params, const struct session_pass *pass, bool people)
+{
+    int32_t count = pass->through - pass->first + 1;
+    db_array_begin(params, DB_ELEMENT_INT8);
+    for (int32_t i = 0; i < count; i++) {
+        const struct session_day *day = &pass->days[i];
+        for (size_t bin = 0; bin < SESSION_DURATION_BINS; bin++)
+            db_array_int(params, people ? day->duration_people[bin] : day->durations[bin]);
+    }
+    db_array_end(params);
 }
 
 static enum result store_days(struct db *db, const struct session_pass *pass, struct failure *why)
@@ -368,28 +404,24 @@ static enum result store_days(struct db *db, const struct session_pass *pass, st
     for (int32_t i = 0; i < count; i++)
         db_array_int(params, pass->first + i);
     db_array_end(params);
-    for (int column = 0; column < 7; column++) {
+    for (int column = 0; column < DAY_NUMBERS; column++) {
         db_array_begin(params, DB_ELEMENT_INT8);
         for (int32_t i = 0; i < count; i++)
             db_array_int(params, day_number(&pass->days[i], column));
         db_array_end(params);
     }
-    /* The histograms end to end: the database cuts them. */
-    db_array_begin(params, DB_ELEMENT_INT8);
-    for (int32_t i = 0; i < count; i++) {
-        for (size_t bin = 0; bin < SESSION_DURATION_BINS; bin++)
-            db_array_int(params, pass->days[i].durations[bin]);
-    }
-    db_array_end(params);
+    add_histograms(params, pass, false);
+    add_histograms(params, pass, true);
     db_int4(params, SESSION_DURATION_BINS);
     return rows_run(db, "close.session_sum",
-        "INSERT INTO state.session_sum (shard, app, day, people, sessions, engaged, single_event, duration_ms,"
-        " engaged_ms, events, durations)"
-        " SELECT $1, $2, day, people, sessions, engaged, single, duration, engaged_ms, events,"
-        " ($11::bigint[])[(i - 1) * $12::int + 1 : i * $12::int]"
+        "INSERT INTO state.session_sum (shard, app, day, people, sessions, engaged, engaged_people, single_event,"
+        " single_event_people, duration_ms, engaged_ms, events, durations, duration_people)"
+        " SELECT $1, $2, day, people, sessions, engaged, engaged_people, single, single_people, duration, engaged_ms,"
+        " events, ($13::bigint[])[(i - 1) * $15::int + 1 : i * $15::int],"
+        " ($14::bigint[])[(i - 1) * $15::int + 1 : i * $15::int]"
         " FROM unnest($3::date[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],"
-        " $10::bigint[]) WITH ORDINALITY AS w (day, people, sessions, engaged, single, duration, engaged_ms, events, i)"
-        " WHERE sessions > 0",
+        " $10::bigint[], $11::bigint[], $12::bigint[]) WITH ORDINALITY AS w (day, people, sessions, engaged,"
+        " engaged_people, single, single_people, duration, engaged_ms, events, i) WHERE sessions > 0",
         params, NULL, why);
 }
 

@@ -827,14 +827,14 @@ static const char *const expire_sql[][2] = {
     {"expire.tally", "DELETE FROM state.tally WHERE shard = $1 AND app = $2 AND day < $3::date - $4::int"},
     {"expire.refused", "DELETE FROM state.refused WHERE shard = $1 AND app IN ($2, 0) AND day < $3::date - $4::int"},
     {"expire.triple",
-        "DELETE FROM state.triple WHERE shard = $1 AND app = $2 AND day < (SELECT least(activity_through,"
-        " sessions_through) FROM release.progress WHERE app = $2) - 70"},
+        "DELETE FROM state.triple WHERE shard = $1 AND app = $2"
+        " AND day < (SELECT activity_through FROM release.progress WHERE app = $2) - 70"},
     {"expire.day_sum",
-        "DELETE FROM state.day_sum WHERE shard = $1 AND app = $2 AND day < (SELECT least(activity_through,"
-        " sessions_through) FROM release.progress WHERE app = $2) - 70"},
+        "DELETE FROM state.day_sum WHERE shard = $1 AND app = $2"
+        " AND day < (SELECT activity_through FROM release.progress WHERE app = $2) - 70"},
     {"expire.session_sum",
-        "DELETE FROM state.session_sum WHERE shard = $1 AND app = $2 AND day < (SELECT least(activity_through,"
-        " sessions_through) FROM release.progress WHERE app = $2) - 70"},
+        "DELETE FROM state.session_sum WHERE shard = $1 AND app = $2"
+        " AND day < (SELECT sessions_through FROM release.progress WHERE app = $2) - 70"},
 };
 
 /* Active days fold: in months that ended 35 days before the last closed day, one day an ISO week is kept, the first; in

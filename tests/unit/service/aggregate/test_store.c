@@ -607,9 +607,10 @@ static void closed_sums_are_what_the_definitions_say(void **unused)
         assert_int_equal(number("SELECT sum(counted) FROM state.tally"), account.counted);
         assert_int_equal(number("SELECT sum(duplicate) FROM state.tally"), account.duplicate);
         assert_int_equal(number("SELECT sum(late) FROM state.tally"), account.late);
-        compare("day_sum", "SELECT day, people, events, views, visitors, visitor_events FROM state.day_sum",
+        compare("day_sum", "SELECT day, people, events, views, viewers, visitors, visitor_events FROM state.day_sum",
             "SELECT day, count(DISTINCT usr) FILTER (WHERE NOT anonymous), count(*) FILTER (WHERE NOT anonymous),"
-            " coalesce(sum(views) FILTER (WHERE NOT anonymous), 0)::bigint, count(DISTINCT usr) FILTER (WHERE anonymous),"
+            " coalesce(sum(views) FILTER (WHERE NOT anonymous), 0)::bigint,"
+            " count(DISTINCT usr) FILTER (WHERE NOT anonymous AND views > 0), count(DISTINCT usr) FILTER (WHERE anonymous),"
             " count(*) FILTER (WHERE anonymous) FROM want.day GROUP BY day");
         /* Days older than five weeks fold to weeks and months: that is all a previous day this old need tell. */
         compare("triple", "SELECT day, first_day, CASE WHEN day - previous_day > 35 THEN '1970-01-01' ELSE previous_day END,"
@@ -618,12 +619,14 @@ static void closed_sums_are_what_the_definitions_say(void **unused)
             " (SELECT day, min(day) OVER (PARTITION BY usr) AS first, lag(day) OVER (PARTITION BY usr ORDER BY day) AS previous"
             " FROM (SELECT DISTINCT usr, day FROM want.day WHERE NOT anonymous) d) t GROUP BY 1, 2, 3");
         compare("session_sum",
-            "SELECT day, people, sessions, engaged, single_event, duration_ms, engaged_ms, events, durations"
-            " FROM state.session_sum",
-            "SELECT day, count(DISTINCT usr), count(*), sum(engaged), count(*) FILTER (WHERE events = 1),"
+            "SELECT day, people, sessions, engaged, engaged_people, single_event, single_event_people, duration_ms, engaged_ms,"
+            " events, durations, duration_people FROM state.session_sum",
+            "SELECT day, count(DISTINCT usr), count(*), sum(engaged), count(DISTINCT usr) FILTER (WHERE engaged > 0),"
+            " count(*) FILTER (WHERE events = 1), count(DISTINCT usr) FILTER (WHERE events = 1),"
             " sum(duration)::bigint, sum(engaged_ms)::bigint, sum(events), ARRAY(SELECT count(o.bin)"
-            " FROM generate_series(1, 18) b LEFT JOIN want.session o ON o.bin = b AND o.day = s.day GROUP BY b ORDER BY b)"
-            " FROM want.session s GROUP BY day");
+            " FROM generate_series(1, 18) b LEFT JOIN want.session o ON o.bin = b AND o.day = s.day GROUP BY b ORDER BY b),"
+            " ARRAY(SELECT count(DISTINCT o.usr) FROM generate_series(1, 18) b LEFT JOIN want.session o ON o.bin = b"
+            " AND o.day = s.day GROUP BY b ORDER BY b) FROM want.session s GROUP BY day");
         assert_int_equal(number("SELECT count(*) FROM state.person_day"), 0);
     }
 }

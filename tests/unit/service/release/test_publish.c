@@ -155,7 +155,7 @@ static void insert_triples(int app)
 }
 
 struct sums {
-    int64_t people, events, views, sessions, engaged, single, duration_ms, engaged_ms, bins[BINS];
+    int64_t people, events, views, viewers, sessions, engaged, single, duration_ms, engaged_ms, bins[BINS], bin_people[BINS];
 };
 
 /* The sums over the users of shard (-1: all) and the days [from, to]; people: the largest of a day. */
@@ -171,13 +171,19 @@ static struct sums sums_of(int shard, int32_t from, int32_t to)
             people++;
             sums.events += events_of(user, day);
             sums.views += views_of(user, day);
+            sums.viewers += views_of(user, day) > 0;
             sums.sessions += sessions;
             sums.engaged += sessions > 1;
             sums.single += sessions == 1;
             sums.duration_ms += sessions * 60123;
             sums.engaged_ms += sessions * 30077;
-            for (int i = 0; i < sessions; i++)
-                sums.bins[bin_of(user, day, i)]++;
+            uint32_t met = 0;
+            for (int i = 0; i < sessions; i++) {
+                int bin = bin_of(user, day, i);
+                sums.bins[bin]++;
+                sums.bin_people[bin] += met >> bin & 1 ? 0 : 1;
+                met |= 1u << bin;
+            }
         }
         sums.people = people > sums.people ? people : sums.people;
     }
@@ -192,16 +198,21 @@ static void insert_sums(int app)
             struct sums sums = sums_of(shard, day, day);
             if (sums.people == 0)
                 continue;
-            char bins[512] = "", text[1024], date[PERIOD_TEXT_BYTES];
-            for (int i = 0; i < BINS; i++)
+            char bins[512] = "", people[512] = "", text[2048], date[PERIOD_TEXT_BYTES];
+            for (int i = 0; i < BINS; i++) {
                 (void)snprintf(bins + strlen(bins), sizeof bins - strlen(bins), "%s%lld", i == 0 ? "" : ",",
                     (long long)sums.bins[i]);
+                (void)snprintf(people + strlen(people), sizeof people - strlen(people), "%s%lld", i == 0 ? "" : ",",
+                    (long long)sums.bin_people[i]);
+            }
             (void)snprintf(text, sizeof text,
-                "INSERT INTO state.day_sum VALUES (%d, %d, '%s', %lld, %lld, %lld, 0, 0);"
-                "INSERT INTO state.session_sum VALUES (%d, %d, '%s', %lld, %lld, %lld, %lld, %lld, %lld, %lld, '{%s}')",
+                "INSERT INTO state.day_sum VALUES (%d, %d, '%s', %lld, %lld, %lld, %lld, 0, 0);"
+                "INSERT INTO state.session_sum VALUES (%d, %d, '%s', %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld,"
+                " '{%s}', '{%s}')",
                 shard, app, period_format(day, date), (long long)sums.people, (long long)sums.events, (long long)sums.views,
-                shard, app, date, (long long)sums.people, (long long)sums.sessions, (long long)sums.engaged,
-                (long long)sums.single, (long long)sums.duration_ms, (long long)sums.engaged_ms, (long long)sums.events, bins);
+                (long long)sums.viewers, shard, app, date, (long long)sums.people, (long long)sums.sessions,
+                (long long)sums.engaged, (long long)sums.engaged, (long long)sums.single, (long long)sums.single,
+                (long long)sums.duration_ms, (long long)sums.engaged_ms, (long long)sums.events, bins, people);
             sql(text);
         }
     sql("COMMIT");
