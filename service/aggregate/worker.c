@@ -378,8 +378,10 @@ static struct shard *shard_numbered(struct bench *bench, uint16_t number)
     return &bench->shards[number / bench->count];
 }
 
-static void apply_batch(struct bench *bench, const struct stream_entry *entries, size_t count)
+/* Returns how many entries of one shard there were at most. */
+static size_t apply_batch(struct bench *bench, const struct stream_entry *entries, size_t count)
 {
+    size_t longest = 0;
     for (size_t i = 0; i < count;) {
         size_t first = i;
         while (i < count && entries[i].shard == entries[first].shard)
@@ -388,7 +390,9 @@ static void apply_batch(struct bench *bench, const struct stream_entry *entries,
         assert(shard->number == entries[first].shard);
         if (shard->held)
             apply_run(bench, shard, entries + first, i - first);
+        longest = i - first > longest ? i - first : longest;
     }
+    return longest;
 }
 
 /* The loop */
@@ -433,8 +437,9 @@ static void read_and_apply(struct bench *bench)
         (void)lifecycle_sleep_ms(RETRY_MS);
         return;
     }
-    apply_batch(bench, entries, entry_count);
-    if (entry_count < READ_ENTRIES / 4)
+    size_t longest = apply_batch(bench, entries, entry_count);
+    /* A full read of one shard means that more of it waits, however little the others have. */
+    if (entry_count < READ_ENTRIES / 4 && longest < per_shard)
         (void)lifecycle_sleep_ms(GATHER_MS);
 }
 
