@@ -8,7 +8,7 @@ import sys
 import gate
 
 KEYS = r'^(keyd|pseudonym|keyring|keyfile|ratchet)_'
-SAMPLER = r'^(sampler|noise|gauss|discrete_gaussian|laplace)_'
+SAMPLER = r'^(sampler|noise|bernoulli|laplace|gaussian|discrete_gaussian)_'
 DATABASE = r'^(PQ|db_)'
 REDIS = r'^(redis|stream_)'
 HTTP = r'^(MHD_|http_)'
@@ -95,12 +95,15 @@ def planted(folder):
         'ingest calls libpq': ('throng-ingest', 'void *PQconnectdb(const char*); void *x(void){return PQconnectdb("");}', pq,
             'has PQconnectdb'),
         'ingest samples': ('throng-ingest', 'int sampler_draw(void){return 0;}', [], 'has sampler_draw'),
+        'ingest tosses coins': ('throng-ingest', 'int bernoulli_exp(void){return 0;}', [], 'has bernoulli_exp'),
         'aggregate with HTTP': ('throng-aggregate', '', ['-Wl,--no-as-needed', '-lmicrohttpd'], 'libmicrohttpd'),
         'aggregate knows keys': ('throng-aggregate', 'static int __attribute__((used)) keyd_map(void){return 0;}', [],
             'has keyd_map'),
         'release makes pseudonyms': ('throng-release', 'int pseudonym_make(void){return 0;}', [], 'has pseudonym_make'),
         'release with Redis': ('throng-release', '', ['-Wl,--no-as-needed', '-lhiredis'], 'libhiredis'),
         'the API samples': ('throng-api', 'int noise_apply(void){return 0;}', [], 'has noise_apply'),
+        'the API draws noise': ('throng-api', 'int gaussian_sample(void){return 0;}', [], 'has gaussian_sample'),
+        'the API draws a part of it': ('throng-api', 'int laplace_sample(void){return 0;}', [], 'has laplace_sample'),
         'the API with Redis': ('throng-api', '', ['-Wl,--no-as-needed', '-lhiredis'], 'libhiredis'),
         'the command samples': ('throng', 'int noise_draw(void){return 0;}', [], 'has noise_draw'),
         'a stripped program': ('throng-aggregate', '', ['-s'], 'stripped'),
