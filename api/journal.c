@@ -33,6 +33,7 @@ struct journal {
     pthread_cond_t wake;
     struct entry *entries;
     size_t count, capacity;
+    struct failure away; /* the last reason told */
     bool ending;
     atomic_bool up;
 };
@@ -224,7 +225,11 @@ static void write_before(struct journal *journal, int64_t hour)
 static void look(struct journal *journal)
 {
     struct failure why = {0};
-    bool up = db_run(journal->db, "journal_ping", "SELECT 1", NULL, NULL, &why) == RESULT_OK;
+    enum result result = db_run(journal->db, "journal_ping", "SELECT 1", NULL, NULL, &why);
+    bool up = result == RESULT_OK;
+    if (!up && strcmp(why.text, journal->away.text) != 0)
+        log_event(LOG_LEVEL_WARN, "postgres.away", LOG_FAILURE(result, &why));
+    journal->away = why;
     atomic_store(&journal->up, up);
     metrics_set(METRIC_POSTGRES_UP, up);
     status_ready(up);

@@ -8,22 +8,41 @@
 #include "api/gauges.h"
 #include "service/base/metrics.h"
 
-/* Split 'name="value"', as in metrics.def, into value's buffer. The name is one of few. */
-static bool split_label(const char *text, char value[64], const char **name)
+#define OWN_LABELS (EXPOSITION_LABELS_MAX - 1)
+#define LABEL_BYTES 64
+
+/* The labels of one row of metrics.def. */
+struct label_set {
+    size_t count;
+    const char *names[OWN_LABELS];
+    char values[OWN_LABELS][LABEL_BYTES];
+};
+
+/* A label's name as a literal: it is one of few. */
+static const char *label_name(const char *text, size_t length)
 {
-    static const char *const names[] = {"result", "code", "name"};
-    const char *equals = strstr(text, "=\"");
-    if (equals == NULL)
-        return false;
-    (void)snprintf(value, 64, "%s", equals + 2);
-    value[strcspn(value, "\"")] = '\0';
+    static const char *const names[] = {"result", "endpoint", "code", "name", "peer", "le"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strlen(names[i]) == (size_t)(equals - text) && strncmp(names[i], text, strlen(names[i])) == 0) {
-            *name = names[i];
-            return true;
-        }
+        if (strlen(names[i]) == length && strncmp(names[i], text, length) == 0)
+            return names[i];
     }
-    return false;
+    return NULL;
+}
+
+/* Split 'name="value",name="value"', as in metrics.def. */
+static void split_labels(const char *text, struct label_set *out)
+{
+    out->count = 0;
+    for (const char *equals; out->count < OWN_LABELS && (equals = strstr(text, "=\"")) != NULL;) {
+        size_t length = strcspn(equals + 2, "\"");
+        const char *name = label_name(text, (size_t)(equals - text));
+        if (name == NULL || length >= LABEL_BYTES)
+            return;
+        out->names[out->count] = name;
+        memcpy(out->values[out->count], equals + 2, length);
+        out->values[out->count++][length] = '\0';
+        text = equals + 2 + length + strspn(equals + 2 + length, "\",");
+    }
 }
 
 /* The value of a metric in one daemon's status; false if it has none. */
@@ -43,31 +62,53 @@ static bool value_of(const json_t *status, const struct metric_info *info, doubl
     return false;
 }
 
-static void add_metric(struct exposition *exposition, const struct daemons *daemons, const struct metric_info *info)
+static void add_sample(struct exposition *exposition, const struct daemons_one *daemon, const struct metric_info *info)
 {
-    for (size_t i = 0; i < daemons->count; i++) {
-        char text[64];
-        double value;
-        struct exposition_label labels[2] = {{"daemon", daemons->list[i].name}};
-        size_t count = 1;
-        if (split_label(info->label, text, &labels[1].name)) {
-            labels[1].value = text;
-            count = 2;
-        }
-        if (value_of(daemons->list[i].status, info, &value))
-            exposition_sample(exposition, labels, count, value);
-    }
+    struct label_set own;
+    double value;
+    struct exposition_label labels[EXPOSITION_LABELS_MAX] = {{"daemon", daemon->name}};
+    if (!value_of(daemon->status, info, &value))
+        return;
+    split_labels(info->label, &own);
+    for (size_t i = 0; i < own.count; i++)
+        labels[1 + i] = (struct exposition_label){own.names[i], own.values[i]};
+    exposition_sample(exposition, "", labels, 1 + own.count, value);
 }
 
+/* Rows first … next - 1 are a histogram: buckets, of which an exposition's each hold those before, and the sum, in ms. */
+static void add_histogram(struct exposition *exposition, const struct daemons_one *daemon, enum metric_id first,
+    enum metric_id next)
+{
+    double all = 0, value;
+    if (!value_of(daemon->status, metrics_info(next - 1), &value))
+        return;
+    const struct exposition_label alone = {"daemon", daemon->name};
+    for (enum metric_id id = first; id < next - 1; id++) {
+        struct label_set own;
+        double inside = 0;
+        split_labels(metrics_info(id)->label, &own);
+        (void)value_of(daemon->status, metrics_info(id), &inside);
+        const struct exposition_label labels[] = {alone, {own.names[0], own.values[0]}};
+        exposition_sample(exposition, "_bucket", labels, 2, all += inside);
+    }
+    exposition_sample(exposition, "_sum", &alone, 1, value / 1000);
+    exposition_sample(exposition, "_count", &alone, 1, all);
+}
+
+/* The rows of one name, daemon by daemon: what belongs to one histogram stays together. */
 static void add_metrics(struct exposition *exposition, const struct daemons *daemons)
 {
-    const char *open = "";
-    for (enum metric_id id = 0; id < METRIC_COUNT; id++) {
-        const struct metric_info *info = metrics_info(id);
-        if (strcmp(open, info->name) != 0)
-            exposition_family(exposition, info->name, info->type, info->help);
-        open = info->name;
-        add_metric(exposition, daemons, info);
+    for (enum metric_id first = 0, next; first < METRIC_COUNT; first = next) {
+        const struct metric_info *info = metrics_info(first);
+        for (next = first + 1; next < METRIC_COUNT && strcmp(metrics_info(next)->name, info->name) == 0;)
+            next++;
+        exposition_family(exposition, info->name, info->type, info->help);
+        for (size_t i = 0; i < daemons->count; i++) {
+            if (strcmp(info->type, "histogram") == 0)
+                add_histogram(exposition, &daemons->list[i], first, next);
+            for (enum metric_id id = first; id < next && strcmp(info->type, "histogram") != 0; id++)
+                add_sample(exposition, &daemons->list[i], metrics_info(id));
+        }
     }
 }
 
@@ -76,7 +117,7 @@ static void add_states(struct exposition *exposition, const struct daemons *daem
     exposition_family(exposition, "throng_daemon_up", "gauge", "1 if the daemon answers and does its work");
     for (size_t i = 0; i < daemons->count; i++) {
         const struct exposition_label label = {"daemon", daemons->list[i].name};
-        exposition_sample(exposition, &label, 1, json_is_true(json_object_get(daemons->list[i].status, "ready")));
+        exposition_sample(exposition, "", &label, 1, json_is_true(json_object_get(daemons->list[i].status, "ready")));
     }
     exposition_family(exposition, "throng_build_info", "gauge", "Version of each daemon; always 1");
     for (size_t i = 0; i < daemons->count; i++) {
@@ -84,7 +125,7 @@ static void add_states(struct exposition *exposition, const struct daemons *daem
         if (version == NULL)
             continue;
         const struct exposition_label labels[] = {{"daemon", daemons->list[i].name}, {"version", version}};
-        exposition_sample(exposition, labels, 2, 1);
+        exposition_sample(exposition, "", labels, 2, 1);
     }
 }
 
@@ -125,7 +166,7 @@ static void add_processes(struct exposition *exposition, const struct daemons *d
         for (size_t i = 0; i < daemons->count; i++) {
             const struct exposition_label label = {"daemon", daemons->list[i].name};
             if (daemons->list[i].status != NULL && values[i][family] >= 0)
-                exposition_sample(exposition, &label, 1, values[i][family]);
+                exposition_sample(exposition, "", &label, 1, values[i][family]);
         }
     }
 }

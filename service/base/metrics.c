@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <string.h>
 
 static _Atomic int64_t values[METRIC_COUNT];
 static _Atomic bool touched[METRIC_COUNT];
@@ -49,4 +50,49 @@ const struct metric_info *metrics_info(enum metric_id id)
 {
     assert(id < METRIC_COUNT);
     return &infos[id];
+}
+
+/* Whether path is of the template route, in which {} stands for one segment. */
+static bool is_of(const char *route, const char *path)
+{
+    while (*route != '\0') {
+        if (*route == '{') {
+            route += strcspn(route, "}") + 1;
+            path += strcspn(path, "/");
+        } else if (*route++ != *path++) {
+            return false;
+        }
+    }
+    return *path == '\0';
+}
+
+enum metrics_endpoint metrics_endpoint_of(const char *path)
+{
+    static const char *const routes[] = {
+#define ENDPOINT(id, route) route,
+#include "service/base/endpoints.def"
+#undef ENDPOINT
+    };
+    for (size_t i = 0; i < METRICS_ENDPOINT_COUNT; i++) {
+        if (is_of(routes[i], path))
+            return (enum metrics_endpoint)i;
+    }
+    return METRICS_ENDPOINT_OTHER;
+}
+
+void metrics_request(enum metrics_endpoint endpoint, unsigned status)
+{
+    unsigned class = status < 300 ? 0 : status < 400 ? 1 : status < 500 ? 2 : 3;
+    assert(endpoint < METRICS_ENDPOINT_COUNT);
+    metrics_add((enum metric_id)(METRIC_HTTP_OTHER_2XX + 4 * (unsigned)endpoint + class), 1);
+}
+
+void metrics_request_took(int64_t took_ms)
+{
+    static const int64_t bounds_ms[] = {5, 10, 25, 50, 100, 200, 500, 1000, 2000, 5000, 10000, INT64_MAX};
+    size_t bucket = 0;
+    while (took_ms > bounds_ms[bucket])
+        bucket++;
+    metrics_add((enum metric_id)(METRIC_HTTP_TOOK_5MS + bucket), 1);
+    metrics_add(METRIC_HTTP_TOOK_SUM, took_ms < 0 ? 0 : (uint64_t)took_ms);
 }

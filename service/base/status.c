@@ -16,7 +16,7 @@
 #include "service/base/clock.h"
 #include "service/base/metrics.h"
 
-#define DOCUMENT_BYTES 16384
+#define DOCUMENT_BYTES 32768
 #define CLIENT_MS 1000 /* for a client that does not read */
 
 static struct {

@@ -7,7 +7,7 @@
 
 #define EPOCH_DAYS_2000 10957 /* PostgreSQL counts from 2000-01-01 */
 #define EPOCH_MS_2000 946684800000LL
-#define PREPARED_MAX 128
+#define PREPARED_MAX 256
 #define DB_PARAMS_MAX 24
 
 struct db_param {
@@ -73,6 +73,30 @@ static void ignore_notice(void *context, const PGresult *result)
     (void)result;
 }
 
+/* Why there is no connection. libpq's message may name the address, which is configuration, but also a password's user:
+ * it is looked at, never shown. */
+static const char *refusal_of(const PGconn *connection)
+{
+    static const struct {
+        const char *in_message;
+        const char *text;
+    } known[] = {
+        {"certificate verify failed", "PostgreSQL's certificate is not trusted or not valid now: check sslrootcert, or renew "
+                                      "the certificate"},
+        {"does not match host name", "PostgreSQL's certificate is for another host name: use one that it bears as host"},
+        {"root certificate file", "the file of CA certificates cannot be read: check sslrootcert"},
+        {"SSL was required", "PostgreSQL offers no TLS, which sslmode asks for: set ssl = on in postgresql.conf"},
+        {"no encryption", "PostgreSQL's pg_hba.conf has no line for this connection without TLS: check sslmode"},
+        {"valid client certificate", "PostgreSQL asks for a client certificate: check sslcert and sslkey"},
+    };
+    const char *message = PQerrorMessage(connection);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strstr(message, known[i].in_message) != NULL)
+            return known[i].text;
+    }
+    return PQconnectionNeedsPassword(connection) == 1 ? "PostgreSQL asks for a password" : "cannot connect to PostgreSQL";
+}
+
 enum result db_connect(struct db *db, struct failure *why)
 {
     if (db->connection != NULL && PQstatus(db->connection) == CONNECTION_OK)
@@ -83,11 +107,8 @@ enum result db_connect(struct db *db, struct failure *why)
     db->connection = PQconnectdbParams(keys, values, 1);
     db->reconnected = true;
     if (PQstatus(db->connection) != CONNECTION_OK) {
-        /* libpq's message may name the address, which is configuration, but also a password's user: keep to the fact. */
-        bool needs_password = PQconnectionNeedsPassword(db->connection) == 1;
+        failure_set(why, "postgres.conninfo", "%s", refusal_of(db->connection));
         db_disconnect(db);
-        failure_set(why, "postgres.conninfo", needs_password ? "PostgreSQL asks for a password" :
-            "cannot connect to PostgreSQL");
         return RESULT_UNAVAILABLE;
     }
     PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
@@ -189,6 +210,31 @@ enum result db_script(struct db *db, const char *sql, struct failure *why)
     return result != RESULT_OK ? result : settle(db, "script", PQexec(db->connection, sql), NULL, why);
 }
 
+#define COPY_CHUNK_BYTES ((size_t)1 << 20)
+
+enum result db_copy(struct db *db, const char *name, const char *sql, const void *bytes, size_t length,
+    struct failure *why)
+{
+    enum result result = db_connect(db, why);
+    if (result != RESULT_OK)
+        return result;
+    PGresult *begun = PQexec(db->connection, sql);
+    if (PQresultStatus(begun) != PGRES_COPY_IN)
+        return settle(db, name, begun, NULL, why);
+    PQclear(begun);
+    bool sent = true;
+    for (size_t at = 0; sent && at < length; at += COPY_CHUNK_BYTES) {
+        size_t chunk = length - at < COPY_CHUNK_BYTES ? length - at : COPY_CHUNK_BYTES;
+        sent = PQputCopyData(db->connection, (const char *)bytes + at, (int)chunk) == 1;
+    }
+    /* What was wrong is told by the result, even if the server stopped listening before all was sent. */
+    (void)PQputCopyEnd(db->connection, sent ? NULL : "incomplete");
+    PGresult *done = PQgetResult(db->connection);
+    for (PGresult *more; (more = PQgetResult(db->connection)) != NULL;)
+        PQclear(more);
+    return settle(db, name, done, NULL, why);
+}
+
 enum result db_transaction(struct db *db, enum result (*body)(struct db *, void *, struct failure *), void *context,
     struct failure *why)
 {
@@ -213,6 +259,7 @@ static const Oid element_oids[] = {
     [DB_ELEMENT_TEXT] = 25,
     [DB_ELEMENT_INT2] = 21,
     [DB_ELEMENT_UUID] = 2950,
+    [DB_ELEMENT_BITS] = 1562,
 };
 
 static const Oid array_oids[] = {
@@ -223,6 +270,7 @@ static const Oid array_oids[] = {
     [DB_ELEMENT_TEXT] = 1009,
     [DB_ELEMENT_INT2] = 1005,
     [DB_ELEMENT_UUID] = 2951,
+    [DB_ELEMENT_BITS] = 1563,
 };
 
 /* Room for more bytes at the end of the buffer. */
@@ -370,9 +418,12 @@ void db_array_bytes(struct db_params *params, const void *value, size_t length)
         put_big(grow(params, 4), UINT32_MAX, 4);
         return;
     }
-    uint8_t *to = grow(params, 4 + length);
-    put_big(to, length, 4);
-    memcpy(to + 4, value, length);
+    size_t prefix = params->element == DB_ELEMENT_BITS ? 4 : 0; /* a bit string begins with its length in bits */
+    uint8_t *to = grow(params, 4 + prefix + length);
+    put_big(to, prefix + length, 4);
+    if (prefix > 0)
+        put_big(to + 4, length * 8, 4);
+    memcpy(to + 4 + prefix, value, length);
 }
 
 void db_array_end(struct db_params *params)

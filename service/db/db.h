@@ -67,12 +67,12 @@ void db_null(struct db_params *params);
 
 /* Array parameters: db_array_begin opens one (element type), then one db_array_* per element, then db_array_end. */
 enum db_element { DB_ELEMENT_INT4, DB_ELEMENT_INT8, DB_ELEMENT_DATE, DB_ELEMENT_BYTEA, DB_ELEMENT_TEXT, DB_ELEMENT_INT2,
-    DB_ELEMENT_UUID };
+    DB_ELEMENT_UUID, DB_ELEMENT_BITS };
 /* See enum db_element. */
 void db_array_begin(struct db_params *params, enum db_element element);
 /* Append an integer or date (days since 1970) to the open array, in its element type. */
 void db_array_int(struct db_params *params, int64_t value);
-/* Append bytes, text or uuid bytes; NULL: an SQL NULL. */
+/* Append bytes, text, uuid bytes or a bit string (varbit, first bit highest); NULL: an SQL NULL, of any element type. */
 void db_array_bytes(struct db_params *params, const void *value, size_t length);
 /* See enum db_element. */
 void db_array_end(struct db_params *params);
@@ -84,6 +84,10 @@ enum result db_run(struct db *db, const char *name, const char *sql, const struc
 
 /* Run several statements without parameters ("BEGIN", migrations). */
 enum result db_script(struct db *db, const char *sql, struct failure *why);
+
+/* Run the COPY … FROM STDIN statement sql with what copy.h made, bytes[0..length-1], borrowed. name: as for db_run. */
+enum result db_copy(struct db *db, const char *name, const char *sql, const void *bytes, size_t length,
+    struct failure *why);
 
 /* Read a column of a binary result. Dates as days since 1970, times as ms. The type must be that of the column. */
 int32_t db_get_int4(const PGresult *result, int row, int column);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "schema/packet.h"
@@ -21,6 +22,7 @@ struct replay {
     struct spool *spool;
     struct stream *stream;
     struct spool_batch *batch;
+    struct failure away; /* the last reason told */
     atomic_bool up;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -177,12 +179,22 @@ static bool end_earlier(struct replay *replay)
     return true;
 }
 
+/* Whether Redis is there. If not, why: once for each reason. */
+static bool reach(struct replay *replay)
+{
+    struct failure why = {0};
+    enum result result = replay_up(replay) ? RESULT_OK : stream_connect(replay->stream, &why);
+    if (result != RESULT_OK && strcmp(why.text, replay->away.text) != 0)
+        log_event(LOG_LEVEL_WARN, "redis.away_because", LOG_FAILURE(result, &why));
+    replay->away = why;
+    return result == RESULT_OK;
+}
+
 /* One round; whether there is more to do at once. */
 static bool step(struct replay *replay)
 {
-    struct failure why = {0};
     bool more = false;
-    if (!replay_up(replay) && stream_connect(replay->stream, &why) != RESULT_OK)
+    if (!reach(replay))
         return false;
     if (!fill_holes(replay) || !replay_some(replay, &more) || !end_earlier(replay))
         return false;

@@ -2,16 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "schema/limits.h"
 #include "service/base/clock.h"
+#include "service/stream/link.h"
 
 #define KEY_BYTES 24 /* "throng:{65535}" */
 #define CATALOGUE_KEY "throng:catalogue"
@@ -21,15 +19,15 @@
 
 struct stream {
     const struct config *config;
-    redisContext *redis; /* NULL: not connected */
-    redisReply *read;    /* what entries borrow from */
+    struct link *link; /* NULL: not connected */
+    redisReply *read;  /* what entries borrow from */
     struct stream_entry *entries;
     size_t capacity;
 };
 
 /* One command, its arguments borrowed. */
 struct command {
-    int count;
+    size_t count;
     const char *arguments[READ_HEAD + 2 * SHARDS_MAX];
     size_t lengths[READ_HEAD + 2 * SHARDS_MAX];
 };
@@ -44,9 +42,8 @@ struct stream *stream_new(const struct config *config)
 
 static void disconnect(struct stream *stream)
 {
-    if (stream->redis != NULL)
-        redisFree(stream->redis);
-    stream->redis = NULL;
+    link_close(stream->link);
+    stream->link = NULL;
 }
 
 static void free_reply(redisReply *reply)
@@ -79,7 +76,7 @@ static void key_of(uint16_t shard, char key[static KEY_BYTES])
 
 static void push_bytes(struct command *command, const void *bytes, size_t length)
 {
-    assert(command->count < (int)(sizeof command->lengths / sizeof command->lengths[0]));
+    assert(command->count < sizeof command->lengths / sizeof command->lengths[0]);
     command->arguments[command->count] = bytes;
     command->lengths[command->count] = length;
     command->count++;
@@ -90,60 +87,28 @@ static void push(struct command *command, const char *text)
     push_bytes(command, text, strlen(text));
 }
 
-/* Wait for what fd can do, until the deadline on the steady clock. */
-static bool wait_for(int fd, short events, int64_t deadline_ms)
-{
-    for (;;) {
-        int64_t left = deadline_ms - clock_steady_ms();
-        struct pollfd ready = {.fd = fd, .events = events};
-        int count = left <= 0 ? 0 : poll(&ready, 1, left > 600000 ? 600000 : (int)left);
-        if (count > 0 || left <= 0)
-            return count > 0;
-        if (count < 0 && errno != EINTR)
-            return false;
-    }
-}
-
 static int64_t deadline(const struct stream *stream, int64_t more_ms)
 {
     return clock_steady_ms() + stream->config->redis_timeout_ms + more_ms;
 }
 
-static enum result append(struct stream *stream, struct command *command, struct failure *why)
+/* After any failure of the link it is closed: the next call connects anew. */
+static enum result keep(struct stream *stream, enum result result)
 {
-    if (redisAppendCommandArgv(stream->redis, command->count, command->arguments, command->lengths) == REDIS_OK)
-        return RESULT_OK;
-    return gone(stream, why, "out of memory for a command");
+    if (result != RESULT_OK)
+        disconnect(stream);
+    return result;
 }
 
 static enum result flush(struct stream *stream, int64_t deadline_ms, struct failure *why)
 {
-    for (int done = 0; !done;) {
-        if (redisBufferWrite(stream->redis, &done) != REDIS_OK)
-            return gone(stream, why, "the connection broke while writing");
-        if (!done && !wait_for(stream->redis->fd, POLLOUT, deadline_ms))
-            return gone(stream, why, "took no commands within redis.timeout_ms");
-    }
-    return RESULT_OK;
+    return keep(stream, link_flush(stream->link, deadline_ms, why));
 }
 
-/* The next reply, owned by the caller. Any failure closes the connection: later replies would be taken for earlier
- * ones. */
+/* The next reply, owned by the caller. */
 static enum result next_reply(struct stream *stream, int64_t deadline_ms, redisReply **out, struct failure *why)
 {
-    for (;;) {
-        void *reply = NULL;
-        if (redisGetReplyFromReader(stream->redis, &reply) != REDIS_OK)
-            return gone(stream, why, "the answer is not the Redis protocol");
-        if (reply != NULL) {
-            *out = reply;
-            return RESULT_OK;
-        }
-        if (!wait_for(stream->redis->fd, POLLIN, deadline_ms))
-            return gone(stream, why, "no answer within redis.timeout_ms");
-        if (redisBufferRead(stream->redis) != REDIS_OK)
-            return gone(stream, why, "the connection broke while reading");
-    }
+    return keep(stream, link_reply(stream->link, deadline_ms, out, why));
 }
 
 /* An error reply's first word, its code. Only that may be shown: the rest can repeat arguments. */
@@ -198,7 +163,8 @@ static enum result exchange(
     struct stream *stream, struct command *command, int64_t deadline_ms, redisReply **out, struct failure *why)
 {
     redisReply *reply = NULL;
-    enum result result = append(stream, command, why);
+    enum result result =
+        keep(stream, link_append(stream->link, command->count, command->arguments, command->lengths, why));
     if (result == RESULT_OK)
         result = flush(stream, deadline_ms, why);
     if (result == RESULT_OK)
@@ -233,34 +199,15 @@ static enum result authenticate(struct stream *stream, int64_t deadline_ms, stru
     return result;
 }
 
-/* A server that says something before it is asked has gone away while we were idle, or its replies would be out of
- * step: nothing is sent yet, so a new connection is safe. */
-static void drop_if_stale(struct stream *stream)
-{
-    struct pollfd unasked = {.fd = stream->redis->fd, .events = POLLIN};
-    if (poll(&unasked, 1, 0) != 0)
-        disconnect(stream);
-}
-
 static enum result open_connection(struct stream *stream, int64_t deadline_ms, struct failure *why)
 {
-    if (stream->redis != NULL)
-        drop_if_stale(stream);
-    if (stream->redis != NULL)
+    /* Nothing is sent yet, so a new connection is safe. */
+    if (stream->link != NULL && link_stale(stream->link))
+        disconnect(stream);
+    if (stream->link != NULL)
         return RESULT_OK;
-    const struct config *config = stream->config;
-    stream->redis = config->redis_socket[0] != '\0'
-                        ? redisConnectUnixNonBlock(config->redis_socket)
-                        : redisConnectNonBlock(config->redis_host, (int)config->redis_port);
-    if (stream->redis == NULL || stream->redis->err != 0)
-        return gone(stream, why, "cannot connect");
-    if (!wait_for(stream->redis->fd, POLLOUT, deadline_ms))
-        return gone(stream, why, "no connection within redis.timeout_ms");
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(stream->redis->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
-        return gone(stream, why, "cannot connect");
-    return authenticate(stream, deadline_ms, why);
+    enum result result = link_open(stream->config, deadline_ms, &stream->link, why);
+    return result != RESULT_OK ? result : authenticate(stream, deadline_ms, why);
 }
 
 /* Connect if need be, send command, take its reply (owned by the caller), which must be of type, or nil. */
@@ -321,9 +268,7 @@ static enum result append_entry(struct stream *stream, const struct stream_appen
     key_of(entry->shard, key);
     const char *arguments[] = {"XADD", key, "*", "p", (const char *)entry->bytes};
     const size_t lengths[] = {4, strlen(key), 1, 1, entry->length};
-    if (redisAppendCommandArgv(stream->redis, 5, arguments, lengths) == REDIS_OK)
-        return RESULT_OK;
-    return gone(stream, why, "out of memory for a command");
+    return keep(stream, link_append(stream->link, 5, arguments, lengths, why));
 }
 
 enum result stream_add(struct stream *stream, struct stream_append *entries, size_t count, struct failure *why)

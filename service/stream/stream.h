@@ -2,12 +2,13 @@
  * Redis Streams, one per shard (`throng:{SHARD}`), and the catalogue beside them (`throng:catalogue`).
  *
  * Sees:     packets, never raw ids or keys.
- * Uses:     hiredis, service/base; SIGPIPE must be ignored (lifecycle_begin does).
+ * Uses:     hiredis, OpenSSL, service/base; SIGPIPE must be ignored (lifecycle_begin does).
  * Threads:  one struct stream belongs to one thread; use several.
  * Failure:  RESULT_UNAVAILABLE when Redis is away or refuses for a passing reason (LOADING, MISCONF, OOM, READONLY,
- *           a time-out): the connection is closed and the next call connects anew, once; the caller paces. No call
- *           takes longer than redis.timeout_ms (and block_ms) but for looking up a host's name. RESULT_DENIED for
- *           NOAUTH, WRONGPASS, NOPERM. RESULT_FAILED for any other refusal. Outputs are untouched on failure.
+ *           a time-out), or its certificate is not to be trusted: the connection is closed and the next call
+ *           connects anew, once; the caller paces. No call takes longer than redis.timeout_ms (and block_ms) but for
+ *           looking up a host's name. RESULT_DENIED for NOAUTH, WRONGPASS, NOPERM. RESULT_INVALID for redis.* that
+ *           cannot be used. RESULT_FAILED for any other refusal. Outputs are untouched on failure.
  */
 #ifndef THRONG_STREAM_STREAM_H
 #define THRONG_STREAM_STREAM_H
