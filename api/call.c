@@ -78,7 +78,7 @@ enum MHD_Result call_problem(struct call *call, unsigned status, const char *typ
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     failure_set(&why, field, "%s", text);
-    struct reply reply = {.status = status, .content_type = REPLY_PROBLEM, .body = problem_document(status, type, &why)};
+    struct reply reply = {.status = status, .endpoint = call->endpoint, .content_type = REPLY_PROBLEM, .body = problem_document(status, type, &why)};
     if (status == MHD_HTTP_UNAUTHORIZED)
         reply_header(&reply, "WWW-Authenticate", "Bearer realm=\"throng\"");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
@@ -104,6 +104,7 @@ enum MHD_Result call_send(struct call *call, struct reply *reply, const char *co
         return call_problem(call, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal", "", "the answer cannot be made");
     if (reply->status == 0)
         reply->status = MHD_HTTP_OK;
+    reply->endpoint = call->endpoint;
     reply->content_type = content_type;
     reply->body = body;
     return reply_send(call->connection, reply);
@@ -141,6 +142,7 @@ enum MHD_Result call_send_tagged(struct call *call, const char *tag, const char 
     if (known != NULL && has_tag(known, tag)) {
         free(body);
         reply.status = MHD_HTTP_NOT_MODIFIED;
+        reply.endpoint = call->endpoint;
         return reply_send(call->connection, &reply);
     }
     if (link != NULL)

@@ -20,6 +20,7 @@
 #include "api/journal.h"
 #include "schema/limits.h"
 #include "service/base/config.h"
+#include "service/base/metrics.h"
 #include "service/db/db.h"
 #include "service/http/reply.h"
 
@@ -40,6 +41,7 @@ struct call {
     struct call_service *service;
     struct MHD_Connection *connection;
     const char *path;
+    enum metrics_endpoint endpoint;
     struct access_identity identity;
     bool identified;
 };

@@ -5,6 +5,8 @@
 
 #include "anonymizer/release/family.h"
 #include "anonymizer/release/policy.h"
+#include "api/rows.h"
+#include "api/series/items.h"
 #include "api/tenant.h"
 #include "service/catalogue/definition.h"
 
@@ -48,8 +50,8 @@ static json_t *parts_json(const struct metric *metric)
 
 static json_t *metric_definition(const struct metric *metric)
 {
-    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:o}", "id", metric->name, "version", version_of(metric), "kind",
-        metric_is_whole(metric) ? "released" : "computed", "unit", metric->unit, "text", metric->text, "released_numbers",
+    return json_pack("{s:s,s:i,s:s,s:s?,s:s,s:o}", "id", metric->name, "version", version_of(metric), "kind",
+        metric->version == 0 ? "released" : "computed", "unit", metric->unit[0] == '\0' ? NULL : metric->unit, "text", metric->text, "released_numbers",
         parts_json(metric));
 }
 
@@ -169,8 +171,10 @@ static const char *unfunded(const struct app *app, const struct policy *policy, 
 {
     if (policy == NULL)
         return "the app's preset releases nothing: see `protection`";
+    bool rolling = interval != INTERVAL_DAY && interval != INTERVAL_WEEK && interval != INTERVAL_MONTH;
     if (!policy_allows(policy, number, interval))
-        return "the preset does not release this interval";
+        return rolling ? "the preset does not release this interval"
+                       : "the preset releases no breakdowns: its threshold does not protect one class against the others";
     bool private = app->preset != APP_PRESET_EXACT && app->preset != APP_PRESET_THRESHOLD;
     if (private && family_l2_month(family_number(number)->family) == 0)
         return "the preset's privacy budget has no share for this family";
@@ -191,7 +195,7 @@ static json_t *interval_json(const struct app *app, const struct policy *policy,
         family_name(family_number(above)->family));
 }
 
-static json_t *metric_json(const struct app *app, const struct policy *policy, const struct metric *metric)
+static json_t *intervals_json(const struct app *app, const struct policy *policy, const struct metric *metric)
 {
     json_t *intervals = json_array();
     for (enum family_interval interval = 0; interval < INTERVAL_COUNT; interval++) {
@@ -199,8 +203,103 @@ static json_t *metric_json(const struct app *app, const struct policy *policy, c
         if (entry != NULL)
             json_array_append_new(intervals, entry);
     }
-    return json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "metric", metric->name, "definition", describe_definition_of(metric), "unit",
-        metric->unit, "text", metric->text, "released_numbers", parts_json(metric), "intervals", intervals);
+    return intervals;
+}
+
+/* The classes of a dimension or path, in order. */
+static json_t *classes_json(const struct app_dimension *dimension)
+{
+    json_t *classes = json_array();
+    for (size_t i = 0; i < dimension->count; i++)
+        json_array_append_new(classes, json_string(dimension->values[i]));
+    if (dimension->has_other)
+        json_array_append_new(classes, json_string(items_class_name(dimension, DIMENSION_VALUES_MAX)));
+    return classes;
+}
+
+/* What the metric's rows are told apart by. */
+static json_t *items_json(const struct app *app, enum metric_list list)
+{
+    const struct app_item *item;
+    json_t *items = json_array();
+    for (size_t i = 0; (item = items_at(app, list, i)) != NULL; i++) {
+        if (!items_is(app, list, i))
+            continue;
+        const struct app_dimension *classes = items_classes(app, list, (int32_t)i);
+        json_array_append_new(items, json_pack("{s:s,s:s?,s:o}", "name", item->name, "title", item->title, "classes",
+                                         classes == NULL ? json_null() : classes_json(classes)));
+    }
+    return items;
+}
+
+/* The dimensions that the metric can be broken down by. */
+static json_t *by_json(const struct app *app, const struct metric *metric)
+{
+    json_t *by = json_array();
+    for (size_t i = 0; strcmp(metric->name, "active_users") == 0 && i < app->dimension_count; i++)
+        json_array_append_new(by, json_string(app->dimensions[i].item.name));
+    return by;
+}
+
+static json_t *metric_json(const struct app *app, const struct policy *policy, const struct metric *metric)
+{
+    return json_pack("{s:s,s:o,s:s,s:s,s:o,s:o,s:o,s:o}", "metric", metric->name, "definition", describe_definition_of(metric),
+        "unit", metric->unit, "text", metric->text, "released_numbers", parts_json(metric), "intervals",
+        intervals_json(app, policy, metric), "items", items_json(app, metric->list), "by", by_json(app, metric));
+}
+
+/* A measure is a metric by its own name. */
+static json_t *measure_json(const struct app *app, const struct policy *policy, const struct app_measure *measure)
+{
+    const struct metric *metric = metric_named("measure");
+    return json_pack("{s:s,s:s?,s:o,s:s,s:s,s:o,s:o,s:[],s:[]}", "metric", measure->item.name, "title", measure->item.title,
+        "definition", describe_definition_of(metric), "unit", measure->unit, "text", metric->text, "released_numbers",
+        parts_json(metric), "intervals", intervals_json(app, policy, metric), "items", "by");
+}
+
+static json_t *metrics_json(const struct app *app, const struct policy *policy)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; metric_at(i) != NULL; i++) {
+        if (!metric_is_declared(metric_at(i)) && items_any(app, metric_at(i)->list))
+            json_array_append_new(list, metric_json(app, policy, metric_at(i)));
+    }
+    for (size_t i = 0; i < app->measure_count; i++)
+        json_array_append_new(list, measure_json(app, policy, &app->measures[i]));
+    return list;
+}
+
+static json_t *funnels_json(const struct app *app, const struct policy *policy)
+{
+    const struct metric *metric = metric_named("funnel");
+    json_t *list = json_array();
+    for (size_t i = 0; i < app->funnel_count; i++) {
+        const struct app_funnel *funnel = &app->funnels[i];
+        json_t *steps = json_array();
+        for (size_t j = 0; j < funnel->steps; j++)
+            json_array_append_new(steps, json_string(funnel->labels[j]));
+        json_array_append_new(list, json_pack("{s:s,s:s?,s:o,s:o,s:i,s:o}", "funnel", funnel->item.name, "title",
+                                        funnel->item.title, "definition", describe_definition_of(metric), "steps", steps,
+                                        "window_days", (int)funnel->window_days, "intervals",
+                                        intervals_json(app, policy, metric)));
+    }
+    return list;
+}
+
+static json_t *outcomes_json(const struct app *app, const struct policy *policy)
+{
+    const struct metric *metric = metric_named("outcome");
+    json_t *list = json_array();
+    for (size_t i = 0; i < app->outcome_count; i++) {
+        const struct app_outcome *outcome = &app->outcomes[i];
+        const struct app_measure *measure = &app->measures[outcome->measure];
+        json_array_append_new(list, json_pack("{s:s,s:s?,s:o,s:s,s:s,s:s,s:o,s:o}", "outcome", outcome->item.name, "title",
+                                        outcome->item.title, "definition", describe_definition_of(metric), "measure",
+                                        measure->item.name, "unit", measure->unit, "aggregate",
+                                        rows_aggregate_name(outcome->aggregate), "tiers", rows_tiers(outcome), "intervals",
+                                        intervals_json(app, policy, metric)));
+    }
+    return list;
 }
 
 enum MHD_Result describe_metrics(struct call *call, const char *name)
@@ -213,13 +312,12 @@ enum MHD_Result describe_metrics(struct call *call, const char *name)
         return answer;
     bool releases = policy_make(app.preset, app.allow_unprotected, app.k, &policy, &why) == RESULT_OK;
     const struct answer none = {.points = NULL};
-    json_t *list = json_array();
-    for (size_t i = 0; metric_at(i) != NULL; i++)
-        json_array_append_new(list, metric_json(&app, releases ? &policy : NULL, metric_at(i)));
     json_t *root = app_json(&app);
     json_object_set_new(root, "protection", describe_protection(&app, &none));
     json_object_set_new(root, "explanation", releases ? json_null() : json_string(why.text));
-    json_object_set_new(root, "metrics", list);
+    json_object_set_new(root, "metrics", metrics_json(&app, releases ? &policy : NULL));
+    json_object_set_new(root, "funnels", funnels_json(&app, releases ? &policy : NULL));
+    json_object_set_new(root, "outcomes", outcomes_json(&app, releases ? &policy : NULL));
     definition_free(&app);
     return call_send_json(call, root);
 }

@@ -16,6 +16,7 @@ struct label {
 
 struct sample {
     size_t family, label_count;
+    const char *suffix;
     struct label labels[EXPOSITION_LABELS_MAX];
     double value;
 };
@@ -57,7 +58,7 @@ void exposition_family(struct exposition *exposition, const char *name, const ch
 
 static bool same_labels(const struct sample *a, const struct sample *b)
 {
-    if (a->family != b->family || a->label_count != b->label_count)
+    if (a->family != b->family || strcmp(a->suffix, b->suffix) != 0 || a->label_count != b->label_count)
         return false;
     for (size_t i = 0; i < a->label_count; i++) {
         if (strcmp(a->labels[i].name, b->labels[i].name) != 0 || strcmp(a->labels[i].value, b->labels[i].value) != 0)
@@ -89,9 +90,10 @@ static bool grow(struct exposition *exposition)
     return true;
 }
 
-void exposition_sample(struct exposition *exposition, const struct exposition_label *labels, size_t count, double value)
+void exposition_sample(struct exposition *exposition, const char *suffix, const struct exposition_label *labels, size_t count,
+    double value)
 {
-    struct sample sample = {.family = exposition->family_count - 1, .label_count = count, .value = value};
+    struct sample sample = {.family = exposition->family_count - 1, .label_count = count, .suffix = suffix, .value = value};
     if (exposition->family_count == 0 || count > EXPOSITION_LABELS_MAX || !grow(exposition)) {
         exposition->failed = true;
         return;
@@ -138,7 +140,7 @@ static void print_escaped(FILE *file, const char *text)
 
 static void print_sample(FILE *file, const char *name, const struct sample *sample)
 {
-    fputs(name, file);
+    fprintf(file, "%s%s", name, sample->suffix);
     for (size_t i = 0; i < sample->label_count; i++) {
         fprintf(file, "%c%s=\"", i == 0 ? '{' : ',', sample->labels[i].name);
         print_escaped(file, sample->labels[i].value);
@@ -197,7 +199,10 @@ static json_t *sample_json(const struct sample *sample)
     for (size_t i = 0; i < sample->label_count; i++)
         json_object_set_new(labels, sample->labels[i].name, json_string(sample->labels[i].value));
     json_t *value = is_whole(sample->value) ? json_integer((json_int_t)sample->value) : json_real(sample->value);
-    return json_pack("{s:o,s:o}", "labels", labels, "value", value);
+    json_t *object = json_pack("{s:o,s:o}", "labels", labels, "value", value);
+    if (sample->suffix[0] != '\0')
+        json_object_set_new(object, "suffix", json_string(sample->suffix));
+    return object;
 }
 
 static char *write_json(const struct exposition *exposition)

@@ -32,11 +32,14 @@ struct exposition *exposition_new(void);
 /* Free; NULL is allowed. */
 void exposition_free(struct exposition *exposition);
 
-/* Open the family called name ("..._total" for a counter), of type "gauge" or "counter" (all literals). Samples that follow are its. */
+/* Open the family called name ("..._total" for a counter), of type "gauge", "counter" or "histogram" (all literals). Samples that
+ * follow are its. */
 void exposition_family(struct exposition *exposition, const char *name, const char *type, const char *help);
 
-/* Add a sample of the open family with labels[0..count-1]. */
-void exposition_sample(struct exposition *exposition, const struct exposition_label *labels, size_t count, double value);
+/* Add a sample of the open family with labels[0..count-1]; its name is the family's and suffix (a literal: "", or of a
+ * histogram "_bucket", "_sum", "_count"). */
+void exposition_sample(struct exposition *exposition, const char *suffix, const struct exposition_label *labels, size_t count,
+    double value);
 
 /* Write it; owned by the caller (free). Families without samples are left out. */
 char *exposition_write(const struct exposition *exposition, enum exposition_format format);

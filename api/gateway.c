@@ -8,6 +8,7 @@
 #include "api/describe.h"
 #include "api/gauges.h"
 #include "api/health.h"
+#include "api/live.h"
 #include "api/numbers.h"
 #include "api/ops.h"
 #include "service/base/clock.h"
@@ -20,6 +21,11 @@
 struct gateway {
     struct call_service *service;
     struct MHD_Daemon *daemon;
+};
+
+/* A request under way, as libmicrohttpd keeps it. */
+struct request {
+    int64_t started_ms; /* steady */
 };
 
 /* The variable parts of a path, in order. */
@@ -47,6 +53,21 @@ static enum MHD_Result answer_metric(struct call *call, const struct parts *part
 static enum MHD_Result answer_retention(struct call *call, const struct parts *parts)
 {
     return numbers_retention(call, parts->text[0]);
+}
+
+static enum MHD_Result answer_funnel(struct call *call, const struct parts *parts)
+{
+    return numbers_funnel(call, parts->text[0], parts->text[1]);
+}
+
+static enum MHD_Result answer_outcome(struct call *call, const struct parts *parts)
+{
+    return numbers_outcome(call, parts->text[0], parts->text[1]);
+}
+
+static enum MHD_Result answer_live_view(struct call *call, const struct parts *parts)
+{
+    return live_answer(call, parts->text[0]);
 }
 
 static enum MHD_Result answer_budget(struct call *call, const struct parts *parts)
@@ -113,6 +134,9 @@ static const struct route {
     {"/v1/apps/{}/metrics", ACCESS_READ, false, answer_catalogue},
     {"/v1/apps/{}/metrics/{}", ACCESS_READ, true, answer_metric},
     {"/v1/apps/{}/retention", ACCESS_READ, true, answer_retention},
+    {"/v1/apps/{}/funnels/{}", ACCESS_READ, true, answer_funnel},
+    {"/v1/apps/{}/outcomes/{}", ACCESS_READ, true, answer_outcome},
+    {"/v1/apps/{}/live", ACCESS_READ, true, answer_live_view},
     {"/v1/apps/{}/budget", ACCESS_READ, false, answer_budget},
     {"/v1/definitions", ACCESS_READ, false, answer_definitions},
     {"/v1/definitions/{}", ACCESS_READ, false, answer_definition},
@@ -170,6 +194,8 @@ static enum MHD_Result dispatch(struct call *call, const char *method)
     struct parts parts;
     enum MHD_Result refusal;
     const struct route *route = find_route(call->path, &parts);
+    if (route != NULL)
+        call->endpoint = metrics_endpoint_of(call->path);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return call_problem(call, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", "", "everything here is read by GET");
     if (route == NULL) {
@@ -191,7 +217,11 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
     (void)version;
     (void)bytes;
     if (*state == NULL) {
-        *state = gateway;
+        struct request *request = malloc(sizeof *request);
+        if (request == NULL)
+            return MHD_NO;
+        request->started_ms = clock_steady_ms();
+        *state = request;
         metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_add(&gateway->service->in_progress, 1) + 1);
         return MHD_YES;
     }
@@ -208,8 +238,11 @@ static void on_completed(void *argument, struct MHD_Connection *connection, void
     struct gateway *gateway = argument;
     (void)connection;
     (void)code;
-    if (*state == NULL)
+    struct request *request = *state;
+    if (request == NULL)
         return;
+    metrics_request_took(clock_steady_ms() - request->started_ms);
+    free(request);
     *state = NULL;
     metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_sub(&gateway->service->in_progress, 1) - 1);
 }

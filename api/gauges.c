@@ -7,6 +7,8 @@
 #include "anonymizer/release/family.h"
 #include "api/accept.h"
 #include "api/series/answer.h"
+#include "api/series/items.h"
+#include "api/series/layout.h"
 #include "api/tenant.h"
 
 #define DAY_S 86400.0
@@ -43,7 +45,8 @@ struct series {
     const struct gauge *gauge;
     const struct metric *metric;
     const char *interval;
-    int32_t latest; /* period */
+    int32_t latest;   /* period */
+    const char *item; /* NULL: all */
 };
 
 static enum result read_latest(struct db *db, struct series *series, bool *any, struct failure *why)
@@ -53,8 +56,10 @@ static enum result read_latest(struct db *db, struct series *series, bool *any, 
     db_int4(params, (int32_t)series->app->id);
     db_text(params, series->metric->above);
     db_text(params, series->interval);
+    db_text(params, items_are_named(series->metric->list) ? series->item : "");
     enum result result = db_run(db, "gauges_latest",
-        "SELECT max(period) FROM release.value WHERE app = $1 AND metric = $2::text AND interval = $3::text", params, &rows, why);
+        "SELECT max(period) FROM release.value WHERE app = $1 AND metric = $2::text AND interval = $3::text"
+        " AND ($4::text IS NULL OR item = $4::text)", params, &rows, why);
     db_params_free(params);
     if (result != RESULT_OK)
         return result;
@@ -65,17 +70,50 @@ static enum result read_latest(struct db *db, struct series *series, bool *any, 
     return RESULT_OK;
 }
 
+static const char *item_label(enum metric_list list)
+{
+    static const char *const labels[] = {
+        [METRIC_LIST_FEATURES] = "feature",
+        [METRIC_LIST_GOALS] = "goal",
+        [METRIC_LIST_FUNNELS] = "funnel",
+        [METRIC_LIST_OUTCOMES] = "outcome",
+        [METRIC_LIST_PATHS] = NULL,
+    };
+    return labels[list];
+}
+
+/* A funnel's conversion to each step, an outcome's mean by tier. */
+static void add_declared(struct exposition *exposition, const struct series *series, const struct answer_question *question,
+    const struct answer *answer)
+{
+    bool funnel = series->metric->kind == METRIC_KIND_FUNNEL;
+    for (size_t i = 0; i < answer->count; i++) {
+        char step[16];
+        struct layout_key keys[LAYOUT_KEYS_MAX];
+        const struct series_point *point = funnel ? &answer->details[i * answer->detail_count + 1] : &answer->points[i];
+        (void)layout_keys(question, &answer->points[i], keys);
+        (void)snprintf(step, sizeof step, "%d", (int)keys[0].number);
+        const struct exposition_label labels[] = {{"app", series->app->name}, {item_label(series->metric->list), series->item},
+            {keys[0].name, funnel ? step : keys[0].text}};
+        if (point->known)
+            exposition_sample(exposition, "", labels, 3, point->value);
+    }
+}
+
 static void add_point(struct exposition *exposition, const struct series *series, const struct series_point *point)
 {
     struct exposition_label labels[EXPOSITION_LABELS_MAX] = {{"app", series->app->name}};
     size_t count = 1;
     if (!point->known)
         return;
-    if (!metric_is_monthly(series->metric))
+    if (!metric_is_monthly(series->metric) && series->metric->kind != METRIC_KIND_FUNNEL)
         labels[count++] = (struct exposition_label){"window", series->interval};
+    if (item_label(series->metric->list) != NULL)
+        labels[count++] = (struct exposition_label){item_label(series->metric->list),
+            items_at(series->app, series->metric->list, (size_t)point->item)->name};
     if (series->gauge->quantile != NULL)
         labels[count++] = (struct exposition_label){"quantile", series->gauge->quantile};
-    exposition_sample(exposition, labels, count, point->value);
+    exposition_sample(exposition, "", labels, count, point->value);
 }
 
 /* For each n the newest cohort that has a cell of it, as a share of the cohort. */
@@ -97,7 +135,7 @@ static void add_retention(struct exposition *exposition, const struct series *se
         (void)snprintf(text, sizeof text, "%d", (int)n);
         const struct exposition_label labels[] = {{"app", series->app->name}, {"interval", series->interval}, {"n", text}};
         if (share.known)
-            exposition_sample(exposition, labels, 3, share.value);
+            exposition_sample(exposition, "", labels, 3, share.value);
     }
 }
 
@@ -123,7 +161,9 @@ static enum result collect_series(struct db *db, struct exposition *exposition, 
     if (result != RESULT_OK || !any)
         return result;
     const struct answer_question question = {.app = (int32_t)series->app->id,
+        .declared = series->app,
         .metric = series->metric,
+        .item = series->item,
         .interval = series->interval,
         .from = series->latest - (retention ? cohort_days(series->interval) : 0),
         .to = series->latest};
@@ -132,10 +172,28 @@ static enum result collect_series(struct db *db, struct exposition *exposition, 
         return result;
     if (retention)
         add_retention(exposition, series, &answer);
-    else if (answer.count > 0)
-        add_point(exposition, series, &answer.points[answer.count - 1]);
+    else if (series->item != NULL)
+        add_declared(exposition, series, &question, &answer);
+    for (size_t i = 0; i < answer.count && !retention && series->item == NULL; i++)
+        add_point(exposition, series, &answer.points[i]);
     answer_free(&answer);
     return RESULT_OK;
+}
+
+/* Funnels and outcomes each have a newest period of their own. */
+static enum result collect_items(struct db *db, struct collection *collection, struct series *series, struct failure *why)
+{
+    const struct app_item *item;
+    enum result result = RESULT_OK;
+    if (!items_any(series->app, series->metric->list))
+        return RESULT_OK;
+    if (!metric_is_declared(series->metric))
+        return collect_series(db, collection->exposition, series, why);
+    for (size_t i = 0; result == RESULT_OK && (item = items_at(series->app, series->metric->list, i)) != NULL; i++) {
+        series->item = item->name;
+        result = collect_series(db, collection->exposition, series, why);
+    }
+    return result;
 }
 
 static enum result collect_gauge(struct db *db, struct collection *collection, const struct gauge *gauge, struct failure *why)
@@ -146,8 +204,8 @@ static enum result collect_gauge(struct db *db, struct collection *collection, c
             if ((gauge->intervals >> interval & 1u) == 0)
                 continue;
             struct series series = {&collection->tenants.apps[i], gauge, metric_named(gauge->metric),
-                family_interval_name(interval), 0};
-            result = collect_series(db, collection->exposition, &series, why);
+                family_interval_name(interval), 0, NULL};
+            result = collect_items(db, collection, &series, why);
         }
     }
     return result;
@@ -167,7 +225,7 @@ static enum result collect_periods(struct db *db, struct collection *collection,
         result = read_latest(db, &series, &any, why);
         const struct exposition_label labels[] = {{"app", series.app->name}, {"window", series.interval}};
         if (result == RESULT_OK && any)
-            exposition_sample(collection->exposition, labels, 2, series.latest * DAY_S);
+            exposition_sample(collection->exposition, "", labels, 2, series.latest * DAY_S);
     }
     return result;
 }
@@ -186,7 +244,7 @@ static enum result collect_success(struct db *db, struct collection *collection,
         for (size_t i = 0; i < collection->tenants.count; i++) {
             const struct exposition_label label = {"app", collection->tenants.apps[i].name};
             if ((int32_t)collection->tenants.apps[i].id == db_get_int4(rows, row, 0))
-                exposition_sample(collection->exposition, &label, 1, (double)db_get_int8(rows, row, 1) / 1000);
+                exposition_sample(collection->exposition, "", &label, 1, (double)db_get_int8(rows, row, 1) / 1000);
         }
     }
     PQclear(rows);

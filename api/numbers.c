@@ -8,7 +8,10 @@
 #include "anonymizer/release/family.h"
 #include "api/accept.h"
 #include "api/describe.h"
+#include "api/rows.h"
 #include "api/series/answer.h"
+#include "api/series/items.h"
+#include "api/series/layout.h"
 #include "api/tenant.h"
 #include "service/base/clock.h"
 #include "service/catalogue/definition.h"
@@ -16,21 +19,25 @@
 #define FIRST_DAY (-25000) /* before and after any day that is released */
 #define LAST_DAY 100000
 #define CURSOR_BYTES 64
-#define LINK_BYTES 512
+#define TAIL_BYTES (NAME_MAX_BYTES + 16)
+#define LINK_BYTES 768
 #define TAG_BYTES 48
+#define PERIOD_ROWS_MAX ((size_t)PATHS_MAX * (DIMENSION_VALUES_MAX + 1) * DIMENSION_VALUES_MAX) /* of any metric */
 
 /* A request for numbers, and what answers it. */
 struct ask {
     struct call *call;
-    const char *path_tail; /* "metrics/NAME" or "retention", for links */
+    const char *path_tail; /* "metrics/NAME", "retention", "funnels/NAME" or "outcomes/NAME", for links */
     const char *name;      /* of the app */
+    const char *asked;     /* the metric's name in the answer */
+    const char *by, *item; /* as asked for, or NULL */
     struct app app;
     struct answer_question question;
     int32_t from, to; /* as asked for; question.from may come later: the cursor's */
     bool csv;
     size_t limit;
     bool has_cursor;
-    int32_t cursor_period, cursor_n;
+    int32_t cursor_period, cursor_item, cursor_n;
     struct answer answer;
     size_t first, count;    /* the page, in answer.points */
     char next[LINK_BYTES];  /* empty: this is the last page */
@@ -72,24 +79,25 @@ static bool read_limit(struct ask *ask)
     return wanted > 0;
 }
 
-/* A cursor is base64url of "period n" of the last row seen. */
+/* A cursor is base64url of "period item n" of the last row seen. */
 static bool read_cursor(struct ask *ask)
 {
     const char *cursor = call_argument(ask->call, "cursor");
     char text[CURSOR_BYTES];
     size_t length = 0;
     int used = -1;
-    int period, n;
+    int period, item, n;
     if (cursor == NULL)
         return true;
     if (sodium_base642bin((unsigned char *)text, sizeof text - 1, cursor, strlen(cursor), NULL, &length, NULL,
             sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
         return false;
     text[length] = '\0';
-    if (sscanf(text, "%9d %9d%n", &period, &n, &used) != 2 || used != (int)length)
+    if (sscanf(text, "%9d %9d %9d%n", &period, &item, &n, &used) != 3 || used != (int)length)
         return false;
     ask->has_cursor = true;
     ask->cursor_period = period;
+    ask->cursor_item = item;
     ask->cursor_n = n;
     return period >= FIRST_DAY && period <= LAST_DAY;
 }
@@ -112,7 +120,7 @@ static const char *read_interval(const struct ask *ask)
     const struct metric *metric = ask->question.metric;
     const char *asked = call_argument(ask->call, "interval");
     if (asked == NULL)
-        asked = metric_is_monthly(metric) ? "month" : "day";
+        asked = metric_default_interval(metric);
     enum family_interval interval = family_interval_named(asked);
     if (interval == INTERVAL_COUNT || (metric_is_monthly(metric) && interval != INTERVAL_MONTH) ||
         family_number_named(metric->above, interval) == NUMBER_COUNT)
@@ -120,9 +128,35 @@ static const char *read_interval(const struct ask *ask)
     return family_interval_name(interval);
 }
 
+/* The item, or the dimension that active users are broken down by: that is a metric of its own. */
+static bool read_item(struct ask *ask, const char **field)
+{
+    struct answer_question *question = &ask->question;
+    ask->by = call_argument(ask->call, "by");
+    ask->item = call_argument(ask->call, "item");
+    question->declared = &ask->app;
+    *field = "by";
+    if (ask->by != NULL) {
+        if (strcmp(question->metric->name, "active_users") != 0)
+            return false;
+        bool events = items_find(&ask->app, METRIC_LIST_DIMENSIONS, ask->by) >= 0;
+        question->metric = metric_named(events ? "dimension_users" : "session_dimension_users");
+        question->item = ask->by;
+        question->by = true;
+        return items_find(&ask->app, question->metric->list, ask->by) >= 0;
+    }
+    *field = "item";
+    if (ask->item == NULL)
+        return true;
+    question->item = ask->item;
+    return !metric_is_declared(question->metric) && items_find(&ask->app, question->metric->list, ask->item) >= 0;
+}
+
 static enum MHD_Result read_request(struct ask *ask, bool *said)
 {
     const char *field;
+    if (!read_item(ask, &field))
+        return refuse(ask, said, field, "this metric has no such thing; the app's catalogue of metrics says which");
     ask->question.interval = read_interval(ask);
     if (ask->question.interval == NULL)
         return refuse(ask, said, "interval", "this metric knows no such interval; the app's catalogue of metrics says which");
@@ -139,6 +173,9 @@ static enum MHD_Result read_request(struct ask *ask, bool *said)
     ask->question.app = (int32_t)ask->app.id;
     ask->question.from = ask->has_cursor && ask->cursor_period > ask->from ? ask->cursor_period : ask->from;
     ask->question.to = ask->to;
+    /* the rest of the cursor's period, the page, and a last period that may be cut */
+    if (ask->question.metric->kind == METRIC_KIND_COUNT)
+        ask->question.most = ask->limit + 2 * PERIOD_ROWS_MAX + 1;
     return MHD_YES;
 }
 
@@ -148,13 +185,15 @@ static bool is_after_cursor(const struct ask *ask, const struct series_point *po
 {
     if (!ask->has_cursor || point->period > ask->cursor_period)
         return true;
-    return point->period == ask->cursor_period && point->n > ask->cursor_n;
+    if (point->period < ask->cursor_period || point->item < ask->cursor_item)
+        return false;
+    return point->item > ask->cursor_item || point->n > ask->cursor_n;
 }
 
 static void write_next(struct ask *ask, const struct series_point *last)
 {
     char text[CURSOR_BYTES], cursor[2 * CURSOR_BYTES], from[CLOCK_DATE_BYTES], to[CLOCK_DATE_BYTES];
-    (void)snprintf(text, sizeof text, "%d %d", (int)last->period, (int)last->n);
+    (void)snprintf(text, sizeof text, "%d %d %d", (int)last->period, (int)last->item, (int)last->n);
     (void)sodium_bin2base64(cursor, sizeof cursor, (const unsigned char *)text, strlen(text),
         sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     int used = snprintf(ask->next, sizeof ask->next, "/v1/apps/%s/%s?interval=%s&format=%s&limit=%zu&cursor=%s", ask->name,
@@ -162,7 +201,10 @@ static void write_next(struct ask *ask, const struct series_point *last)
     if (ask->from != FIRST_DAY)
         used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&from=%s", clock_format_date(ask->from, from));
     if (ask->to != LAST_DAY)
-        (void)snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&to=%s", clock_format_date(ask->to, to));
+        used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&to=%s", clock_format_date(ask->to, to));
+    if (ask->by != NULL || ask->item != NULL)
+        (void)snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&%s=%s", ask->by != NULL ? "by" : "item",
+            ask->by != NULL ? ask->by : ask->item);
 }
 
 static void cut_page(struct ask *ask)
@@ -183,8 +225,8 @@ static void write_tag(const struct ask *ask, char out[TAG_BYTES])
     uint8_t hash[24];
     char text[LINK_BYTES * 2];
     crypto_generichash_state state;
-    (void)snprintf(text, sizeof text, "%s|%s|%s|%u|%s|%d|%d|%d|%zu|%zu|%zu|%s", THRONG_VERSION, ask->app.name,
-        ask->question.metric->name, ask->app.version, ask->question.interval, ask->csv, (int)ask->from, (int)ask->to, ask->limit,
+    (void)snprintf(text, sizeof text, "%s|%s|%s|%s|%s|%u|%s|%d|%d|%d|%zu|%zu|%zu|%s", THRONG_VERSION, ask->app.name,
+        ask->path_tail, ask->question.metric->name, ask->question.item == NULL ? "" : ask->question.item, ask->app.version, ask->question.interval, ask->csv, (int)ask->from, (int)ask->to, ask->limit,
         ask->first, ask->count, ask->next);
     (void)crypto_generichash_init(&state, NULL, 0, sizeof hash);
     (void)crypto_generichash_update(&state, (const unsigned char *)text, strlen(text));
@@ -197,33 +239,14 @@ static void write_tag(const struct ask *ask, char out[TAG_BYTES])
 
 /* --- CSV, as `throng query` writes it ------------------------------------------------------------------------------- */
 
-static void print_number(FILE *file, const struct ask *ask, bool known, double value)
-{
-    fputc(',', file);
-    if (known)
-        fprintf(file, metric_is_whole(ask->question.metric) ? "%.0f" : "%.6g", value);
-}
-
 static char *write_csv(const struct ask *ask)
 {
-    char *text = NULL, date[CLOCK_DATE_BYTES];
+    char *text = NULL;
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
     if (file == NULL)
         return NULL;
-    const struct metric *metric = ask->question.metric;
-    bool cells = metric_has_cells(metric), cohorts = metric->kind == METRIC_KIND_RETENTION;
-    fprintf(file, "%s%s,value,low,high,reliability\n", cohorts ? "cohort" : "period", cohorts ? ",n" : cells ? ",bin" : "");
-    for (size_t i = ask->first; i < ask->first + ask->count; i++) {
-        const struct series_point *point = &ask->answer.points[i];
-        fputs(clock_format_date(point->period, date), file);
-        if (cells)
-            fprintf(file, ",%d", (int)point->n);
-        print_number(file, ask, point->known, point->value);
-        print_number(file, ask, point->bounded, point->low);
-        print_number(file, ask, point->bounded, point->high);
-        fprintf(file, ",%s\n", point->reliability);
-    }
+    layout_csv(file, &ask->question, &ask->answer, ask->first, ask->count);
     if (fclose(file) == 0)
         return text;
     free(text);
@@ -232,65 +255,15 @@ static char *write_csv(const struct ask *ask)
 
 /* --- JSON ---------------------------------------------------------------------------------------------------------- */
 
-static json_t *number(const struct ask *ask, bool known, double value)
-{
-    if (!known)
-        return json_null();
-    return metric_is_whole(ask->question.metric) ? json_integer((json_int_t)value) : json_real(value);
-}
-
-static json_t *uuid_text(const uint8_t id[16])
-{
-    char hex[33];
-    (void)sodium_bin2hex(hex, sizeof hex, id, 16);
-    return json_sprintf("%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
-static json_t *row_json(const struct ask *ask, const struct series_point *point)
-{
-    char date[CLOCK_DATE_BYTES];
-    const struct metric *metric = ask->question.metric;
-    bool cohort = metric->kind == METRIC_KIND_RETENTION;
-    json_t *row = json_object();
-    json_object_set_new(row, cohort ? "cohort" : "period", json_string(clock_format_date(point->period, date)));
-    if (metric_has_cells(metric))
-        json_object_set_new(row, cohort ? "n" : "bin", json_integer(point->n));
-    json_object_set_new(row, "value", number(ask, point->known, point->value));
-    json_object_set_new(row, "low", number(ask, point->bounded, point->low));
-    json_object_set_new(row, "high", number(ask, point->bounded, point->high));
-    json_object_set_new(row, "reliability", json_string(point->reliability));
-    json_object_set_new(row, "audit_leaf", uuid_text(point->leaf));
-    return row;
-}
-
-static json_t *histogram_json(const struct answer *answer)
-{
-    json_t *bins = json_array();
-    for (size_t i = 0; i < answer->bin_count; i++) {
-        const struct series_point *bin = &answer->bins[i];
-        json_t *end = i >= ANSWER_OPEN_BIN ? json_null() : json_integer(1LL << i);
-        json_array_append_new(bins, json_pack("{s:o,s:o}", "below_s", end, "sessions",
-                                        bin->known ? json_integer((json_int_t)bin->value) : json_null()));
-    }
-    return bins;
-}
-
 static char *write_json(const struct ask *ask)
 {
-    const struct metric *metric = ask->question.metric;
-    const struct answer *answer = &ask->answer;
-    json_t *rows = json_array();
-    for (size_t i = ask->first; i < ask->first + ask->count; i++)
-        json_array_append_new(rows, row_json(ask, &answer->points[i]));
-    json_t *root = json_pack("{s:s,s:s,s:o,s:s,s:s,s:s,s:i,s:o}", "app", ask->app.name, "metric", metric->name, "definition",
-        describe_definition_of(metric), "interval", ask->question.interval, "time_zone", ask->app.time_zone, "unit",
-        metric->unit, "linkable_days", (int)tenant_linkable_days(&ask->app), "protection",
-        describe_protection(&ask->app, answer));
-    if (metric->kind == METRIC_KIND_RETENTION)
-        json_object_set_new(root, "kind", json_string("on"));
-    json_object_set_new(root, "rows", rows);
-    if (strcmp(metric->name, "session_duration") == 0)
-        json_object_set_new(root, "histogram", histogram_json(answer));
+    const struct answer_question *question = &ask->question;
+    json_t *root = json_pack("{s:s,s:s,s:o,s:s,s:s,s:s,s:i,s:o}", "app", ask->app.name, "metric", ask->asked, "definition",
+        describe_definition_of(question->metric), "interval", question->interval, "time_zone", ask->app.time_zone, "unit",
+        rows_unit(question), "linkable_days", (int)tenant_linkable_days(&ask->app), "protection",
+        describe_protection(&ask->app, &ask->answer));
+    rows_describe(root, question, &ask->answer);
+    json_object_set_new(root, "rows", rows_list(question, &ask->answer, ask->first, ask->count));
     json_object_set_new(root, "next", ask->next[0] == '\0' ? json_null() : json_string(ask->next));
     char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));
     json_decref(root);
@@ -333,8 +306,24 @@ static enum MHD_Result answer(struct ask *ask, struct db *db)
     return result;
 }
 
+/* What the path's name means for the app: a metric that every app has, or one of its measures; or with a list, one of its funnels
+ * or outcomes. False: nothing. */
+static bool find_metric(struct ask *ask, const char *name, const struct metric *declared)
+{
+    const struct metric *metric = declared == NULL ? metric_named(name) : NULL;
+    if (metric != NULL && !metric_is_declared(metric)) {
+        ask->question.metric = metric;
+        ask->asked = metric->name;
+        return true;
+    }
+    ask->question.metric = declared == NULL ? metric_named("measure") : declared;
+    ask->question.item = name;
+    ask->asked = declared == NULL ? name : declared->name;
+    return items_find(&ask->app, ask->question.metric->list, name) >= 0;
+}
+
 /* Find the app, then answer. A metric that is none is told only to who may see the app. */
-static enum MHD_Result respond(struct ask *ask, const char *metric, const char *const *arguments)
+static enum MHD_Result respond(struct ask *ask, const char *name, const struct metric *declared, const char *const *arguments)
 {
     struct failure why = {0};
     struct call *call = ask->call;
@@ -348,9 +337,9 @@ static enum MHD_Result respond(struct ask *ask, const char *metric, const char *
     if (found != RESULT_OK)
         return call_unavailable(call);
     enum MHD_Result result;
-    ask->question.metric = metric_named(metric);
-    if (ask->question.metric == NULL)
-        result = call_problem(call, MHD_HTTP_NOT_FOUND, "unknown_metric", "metric", "the app's catalogue of metrics has no such");
+    if (!find_metric(ask, name, declared))
+        result = call_problem(call, MHD_HTTP_NOT_FOUND, "unknown_metric", declared == NULL ? "metric" : declared->name,
+            "the app's catalogue of metrics has no such");
     else if (!call_knows_arguments(call, arguments))
         result = call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "", "there is a parameter that is not known here");
     else
@@ -361,11 +350,30 @@ static enum MHD_Result respond(struct ask *ask, const char *metric, const char *
 
 enum MHD_Result numbers_metric(struct call *call, const char *app, const char *metric)
 {
-    static const char *const arguments[] = {"from", "to", "interval", "format", "limit", "cursor", NULL};
-    char tail[NAME_MAX_BYTES + 16];
+    static const char *const arguments[] = {"from", "to", "interval", "by", "item", "format", "limit", "cursor", NULL};
+    char tail[TAIL_BYTES];
     (void)snprintf(tail, sizeof tail, "metrics/%s", metric);
     struct ask ask = {.call = call, .path_tail = tail, .name = app};
-    return respond(&ask, metric, arguments);
+    return respond(&ask, metric, NULL, arguments);
+}
+
+static enum MHD_Result answer_declared(struct call *call, const char *app, const char *kind, const char *name)
+{
+    static const char *const arguments[] = {"from", "to", "interval", "format", "limit", "cursor", NULL};
+    char tail[TAIL_BYTES];
+    (void)snprintf(tail, sizeof tail, "%ss/%s", kind, name);
+    struct ask ask = {.call = call, .path_tail = tail, .name = app};
+    return respond(&ask, name, metric_named(kind), arguments);
+}
+
+enum MHD_Result numbers_funnel(struct call *call, const char *app, const char *funnel)
+{
+    return answer_declared(call, app, "funnel", funnel);
+}
+
+enum MHD_Result numbers_outcome(struct call *call, const char *app, const char *outcome)
+{
+    return answer_declared(call, app, "outcome", outcome);
 }
 
 enum MHD_Result numbers_retention(struct call *call, const char *app)
@@ -378,5 +386,5 @@ enum MHD_Result numbers_retention(struct call *call, const char *app)
             "on_or_after is not released by this policy; kind=on is");
     if (kind != NULL && strcmp(kind, "on") != 0)
         return call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "kind", "must be on or on_or_after");
-    return respond(&ask, "retention", arguments);
+    return respond(&ask, "retention", NULL, arguments);
 }

@@ -28,7 +28,7 @@ enum result tenant_find(struct db *db, const struct access_identity *identity, c
     db_int4(params, identity->app);
     enum result result = db_run(db, "tenant_find",
         "SELECT a.app, a.version, d.body::text FROM config.app a JOIN config.definition d USING (app, version)"
-        " WHERE a.name = $1::text AND ($2 = 0 OR a.app = $2)",
+        " WHERE a.name = $1::text AND a.twin_of IS NULL AND ($2 = 0 OR a.app = $2)",
         params, &rows, why);
     db_params_free(params);
     if (result != RESULT_OK)
@@ -47,7 +47,7 @@ enum result tenant_list_read(struct db *db, const struct access_identity *identi
     db_int4(params, identity->app);
     enum result result = db_run(db, "tenant_list",
         "SELECT a.app, a.version, d.body::text FROM config.app a JOIN config.definition d USING (app, version)"
-        " WHERE $1 = 0 OR a.app = $1 ORDER BY a.name",
+        " WHERE a.twin_of IS NULL AND ($1 = 0 OR a.app = $1) ORDER BY a.name",
         params, &rows, why);
     db_params_free(params);
     if (result != RESULT_OK)

@@ -1,5 +1,6 @@
 /*
- * The apps that an identity may see, with their compiled definitions.
+ * The apps that an identity may see, with their compiled definitions. Test apps are not among them: api/live.h shows what is
+ * in them.
  *
  * Sees:     app definitions.
  * Uses:     service/db, service/catalogue.

@@ -17,7 +17,19 @@
 #define APP_ORIGINS_MAX 50
 #define EVENT_PROPS_MAX 32
 #define ENUM_VALUES_MAX 200
-#define DIMENSION_VALUES_MAX 50
+#define DIMENSION_VALUES_MAX 50 /* of a dimension or path; the class behind them, with this number, is "other" */
+#define DIMENSIONS_MAX 8
+#define FEATURES_MAX 32
+#define SEGMENTS_MAX 32
+#define GOALS_MAX 50
+#define FUNNELS_MAX 20
+#define FUNNEL_STEPS_MAX 10
+#define MEASURES_MAX 50
+#define MEASURE_BINS_MAX 64 /* [0]: the least value; [i]: 2^(i-1) to below 2^i steps above it */
+#define OUTCOMES_MAX 20
+#define OUTCOME_TIERS_MAX 6
+#define ENTITIES_MAX 8
+#define PATHS_MAX 4
 
 #define LINK_EPOCHS_MAX 4 /* how many passed epochs a packet may still name a user by */
 #define NAMES_MAX (LINK_EPOCHS_MAX + 1)

@@ -92,7 +92,8 @@ struct packet_user {
 
 struct packet_prop {
     uint8_t index; /* in the event's declaration */
-    int64_t value; /* enum, route: index of the value (routes: -1 = other); boolean: 0 or 1; number: steps from min */
+    int64_t value; /* enum, route: index of the value (routes: -1 = other); boolean: 0 or 1; number: steps from min;
+                    * entity: the first 8 bytes of its pseudonym, little-endian */
 };
 
 struct packet_event {

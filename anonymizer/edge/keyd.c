@@ -211,11 +211,9 @@ static enum result check_ids(int64_t now_ms, const struct keyd_id *ids, size_t c
         return RESULT_INVALID;
     }
     for (size_t i = 0; i < count; i++) {
-        enum pseudonym_kind kind = ids[i].kind;
-        if (kind == PSEUDONYM_USER || kind == PSEUDONYM_SESSION || kind == PSEUDONYM_SOURCE ||
-            kind == PSEUDONYM_VISITOR)
+        if (pseudonym_is_kind((int)ids[i].kind))
             continue;
-        failure_set(why, "ids", "kind %d is unknown", (int)kind);
+        failure_set(why, "ids", "kind %d is unknown", (int)ids[i].kind);
         return RESULT_INVALID;
     }
     return RESULT_OK;

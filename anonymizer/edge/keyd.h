@@ -72,7 +72,8 @@ struct keyd_id {
 struct keyd_name {
     enum result result; /* RESULT_OK, RESULT_INVALID (length; names is 0), RESULT_NOT_FOUND (app not declared) */
     bool grace;         /* within KEYD_GRACE_MS of the app's last ratchet */
-    uint8_t names;      /* users: 1 + passed epochs still linked; sessions, sources: 2 in grace, else 1; visitors: 1 */
+    uint8_t names;      /* users: 1 + passed epochs still linked; sessions, sources: 2 in grace, else 1; visitors,
+                           * entities: 1 */
     uint16_t shard;     /* users and visitors: where their packets go; else 0 */
     uint32_t epoch;
     struct pseudonym name[NAMES_MAX]; /* [0] of this epoch */

@@ -159,7 +159,8 @@ static uint8_t count_names(const struct keyring_app *app, enum pseudonym_kind ki
 {
     if (kind == PSEUDONYM_USER)
         return (uint8_t)app->held;
-    return kind != PSEUDONYM_VISITOR && grace && app->held > 1 ? 2 : 1;
+    bool linked = kind == PSEUDONYM_SESSION || kind == PSEUDONYM_SOURCE;
+    return linked && grace && app->held > 1 ? 2 : 1;
 }
 
 void keyring_map(const struct keyring_app *app, int64_t now_ms, uint32_t shards, enum pseudonym_kind kind,

@@ -150,12 +150,6 @@ static void put_name(struct keywire_writer *out, const struct keyd_name *name)
     keywire_put_bytes(out, name->name, name->names * sizeof name->name[0]);
 }
 
-static bool is_kind(uint8_t kind)
-{
-    return kind == PSEUDONYM_USER || kind == PSEUDONYM_SESSION || kind == PSEUDONYM_SOURCE ||
-           kind == PSEUDONYM_VISITOR;
-}
-
 static enum result serve_map(
     struct keyserver *server, struct keywire_reader *in, struct keywire_writer *out, struct failure *why)
 {
@@ -173,7 +167,7 @@ static enum result serve_map(
         uint8_t kind = keywire_get_u8(in);
         uint16_t length = keywire_get_u16(in);
         const uint8_t *bytes = keywire_get_bytes(in, length);
-        if (in->bad || length > RAW_ID_MAX_BYTES || !is_kind(kind))
+        if (in->bad || length > RAW_ID_MAX_BYTES || !pseudonym_is_kind(kind))
             end(server, KEYSERVER_MALFORMED);
         if (found == NULL || found->app != app)
             found = keyring_find(&server->ring, app);

@@ -24,6 +24,12 @@ static enum result hash_id(
     return RESULT_OK;
 }
 
+bool pseudonym_is_kind(int kind)
+{
+    return kind == PSEUDONYM_USER || kind == PSEUDONYM_SESSION || kind == PSEUDONYM_SOURCE ||
+        kind == PSEUDONYM_VISITOR || kind == PSEUDONYM_ENTITY;
+}
+
 enum result pseudonym_make(
     const struct pseudonym_key *key, enum pseudonym_kind kind, struct raw_id id, struct pseudonym *out)
 {

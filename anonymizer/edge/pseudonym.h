@@ -16,6 +16,7 @@
 #ifndef THRONG_EDGE_PSEUDONYM_H
 #define THRONG_EDGE_PSEUDONYM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ enum pseudonym_kind {
     PSEUDONYM_SESSION = 'S',
     PSEUDONYM_SOURCE = 'R',
     PSEUDONYM_VISITOR = 'V', /* address and User-Agent of a day, under the day key */
+    PSEUDONYM_ENTITY = 'E',  /* what an app counts beside users: a campaign, a document */
 };
 
 /* A 256-bit key. Lives in locked memory of keyd only. */
@@ -41,6 +43,9 @@ struct raw_id {
     const char *bytes;
     size_t length; /* 1 to RAW_ID_MAX_BYTES */
 };
+
+/* Whether kind is one of enum pseudonym_kind. */
+bool pseudonym_is_kind(int kind);
 
 /* Write the pseudonym of id under key to *out. RESULT_INVALID if id is empty or longer than RAW_ID_MAX_BYTES. */
 enum result pseudonym_make(const struct pseudonym_key *key, enum pseudonym_kind kind, struct raw_id id,

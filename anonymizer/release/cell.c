@@ -62,6 +62,20 @@ void cell_complement(const struct policy *policy, struct released *one, struct r
     *other = cell_suppressed();
 }
 
+void cell_complement_parts(const struct policy *policy, struct released *const parts[], size_t count)
+{
+    size_t suppressed = 0;
+    struct released *smallest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i]->suppressed)
+            suppressed++;
+        else if (smallest == NULL || parts[i]->value < smallest->value)
+            smallest = parts[i];
+    }
+    if (policy->complementary && suppressed == 1 && smallest != NULL)
+        *smallest = cell_suppressed();
+}
+
 const char *cell_reliability_name(enum cell_reliability reliability)
 {
     static const char *const names[] = {

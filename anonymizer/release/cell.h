@@ -11,6 +11,7 @@
 #define THRONG_RELEASE_CELL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "anonymizer/release/noise.h"
@@ -47,6 +48,10 @@ struct released cell_suppressed(void);
 /* Complementary suppression of two cells whose sum is released too: where policy asks for it and one of them is
  * suppressed, so is the other. */
 void cell_complement(const struct policy *policy, struct released *one, struct released *other);
+
+/* Complementary suppression of parts[0 … count - 1], whose sum is released too or has another name: where policy asks for
+ * it and exactly one is suppressed, so is the one of the least released value (of several the first). */
+void cell_complement_parts(const struct policy *policy, struct released *const parts[], size_t count);
 
 /* "exact", "high", … as in release.value. */
 const char *cell_reliability_name(enum cell_reliability reliability);

@@ -7,13 +7,13 @@ struct family_row {
     const char *name;
     int64_t threshold_clamp, dp_clamp;
     enum family_choice choice;
-    int64_t l2_month;
+    int64_t permille, l2_month, l2_day;
 };
 
 static const struct family_row families[FAMILY_COUNT] = {
-#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, l2_month) \
-    [FAMILY_##id] = {name, threshold_clamp, dp_clamp, CHOICE_##choice, l2_month},
-#define NUMBER(id, name, version, family, intervals, stage, unit, rule)
+#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, permille, l2_month, l2_day) \
+    [FAMILY_##id] = {name, threshold_clamp, dp_clamp, CHOICE_##choice, permille, l2_month, l2_day},
+#define NUMBER(id, name, version, family, intervals, private, stage, unit, rule)
 #include "anonymizer/release/families.def"
 #undef FAMILY
 #undef NUMBER
@@ -24,9 +24,9 @@ static const struct family_row families[FAMILY_COUNT] = {
 #define M (1u << INTERVAL_MONTH)
 #define R (1u << INTERVAL_ROLLING_7 | 1u << INTERVAL_ROLLING_28 | 1u << INTERVAL_ROLLING_30)
 static const struct family_number_row numbers[NUMBER_COUNT] = {
-#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, l2_month)
-#define NUMBER(id, name, version, family, intervals, stage, unit, rule) \
-    [NUMBER_##id] = {name, version, FAMILY_##family, intervals, STAGE_##stage, unit, RULE_##rule},
+#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, permille, l2_month, l2_day)
+#define NUMBER(id, name, version, family, intervals, private, stage, unit, rule) \
+    [NUMBER_##id] = {name, version, FAMILY_##family, intervals, private, STAGE_##stage, unit, RULE_##rule},
 #include "anonymizer/release/families.def"
 #undef FAMILY
 #undef NUMBER
@@ -96,7 +96,17 @@ int64_t family_clamp(enum family_id family, enum app_preset preset)
     return families[family].dp_clamp;
 }
 
+int64_t family_permille(enum family_id family)
+{
+    return families[family].permille;
+}
+
 int64_t family_l2_month(enum family_id family)
 {
     return families[family].l2_month;
+}
+
+int64_t family_l2_day(enum family_id family)
+{
+    return families[family].l2_day;
 }

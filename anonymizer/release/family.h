@@ -16,8 +16,8 @@
 #include "schema/app.h"
 
 enum family_id {
-#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, l2_month) FAMILY_##id,
-#define NUMBER(id, name, version, family, intervals, stage, unit, rule)
+#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, permille, l2_month, l2_day) FAMILY_##id,
+#define NUMBER(id, name, version, family, intervals, private, stage, unit, rule)
 #include "anonymizer/release/families.def"
 #undef FAMILY
 #undef NUMBER
@@ -25,8 +25,8 @@ enum family_id {
 };
 
 enum family_number {
-#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, l2_month)
-#define NUMBER(id, name, version, family, intervals, stage, unit, rule) NUMBER_##id,
+#define FAMILY(id, name, threshold_clamp, dp_clamp, choice, permille, l2_month, l2_day)
+#define NUMBER(id, name, version, family, intervals, private, stage, unit, rule) NUMBER_##id,
 #include "anonymizer/release/families.def"
 #undef FAMILY
 #undef NUMBER
@@ -46,7 +46,7 @@ enum family_interval {
 enum family_stage { STAGE_ACTIVITY, STAGE_SESSIONS };
 
 /* Which cell of a period a person is in; see families.def. */
-enum family_choice { CHOICE_ONE, CHOICE_COHORT, CHOICE_SUM, CHOICE_BINS };
+enum family_choice { CHOICE_ONE, CHOICE_COHORT, CHOICE_SUM, CHOICE_BINS, CHOICE_ITEMS };
 
 /* What a value says of the number of people behind it; see families.def. */
 enum family_rule { RULE_DISTINCT, RULE_BOUNDED, RULE_AMOUNT };
@@ -55,7 +55,8 @@ struct family_number_row {
     const char *metric;
     int32_t version; /* of what it means */
     enum family_id family;
-    uint32_t intervals; /* bit i: interval i */
+    uint32_t intervals;         /* bit i: interval i */
+    uint32_t private_intervals; /* those in which it leaves under a differentially private preset */
     enum family_stage stage;
     int64_t unit; /* 1, or 1000 for milliseconds */
     enum family_rule rule;
@@ -79,12 +80,21 @@ enum family_interval family_interval_named(const char *name);
 enum family_choice family_choice(enum family_id family);
 
 /* The clamp: what one person may add to the family's cells of one day, in the family's things (people, events, sessions,
- * sessions in a histogram or a sum of their times). The aggregator applies it when it closes a day: the first things of
- * the person's day count. INT64_MAX: no bound (preset exact). */
+ * sessions in a histogram or a sum of their times, declared things, samples of a measure, pairs of a path, entities); under a
+ * differentially private preset to its cells of the week or month that is released. The aggregator applies it when it closes
+ * the period: the first things of the person's day, week or month count; of declared things the first by their position; of
+ * samples of a measure, so many of the same spread. INT64_MAX: no bound (preset exact). */
 int64_t family_clamp(enum family_id family, enum app_preset preset);
 
-/* The largest squared L2 distance that one person's month can make in everything the family releases under a
- * differentially private preset; 0: the family is not funded by default. */
+/* The family's share, in thousandths, of what a differentially private preset may spend of a person's month; 0: nothing of
+ * it leaves under one. */
+int64_t family_permille(enum family_id family);
+
+/* The largest squared L2 distance that one person's month can make in everything the family ever releases under a
+ * differentially private preset, in units of the clamp; 0 where family_permille is 0. */
 int64_t family_l2_month(enum family_id family);
+
+/* The same of one person's day. */
+int64_t family_l2_day(enum family_id family);
 
 #endif

@@ -52,9 +52,18 @@ enum result policy_make(enum app_preset preset, bool allow_unprotected, uint32_t
     return RESULT_DENIED;
 }
 
+/* Whether the family parts the same people or steps in many cells, to be compared with each other. */
+static bool is_breakdown(enum family_id family)
+{
+    return family == FAMILY_DIMENSIONS || family == FAMILY_SESSION_DIMENSIONS || family == FAMILY_SEGMENTS ||
+        family == FAMILY_OUTCOMES || family == FAMILY_PATHS;
+}
+
 bool policy_allows(const struct policy *policy, enum family_number number, enum family_interval interval)
 {
     if ((family_number(number)->intervals >> interval & 1u) == 0)
+        return false;
+    if (is_breakdown(family_number(number)->family) && !policy->breakdowns)
         return false;
     bool rolling = interval == INTERVAL_ROLLING_7 || interval == INTERVAL_ROLLING_28 || interval == INTERVAL_ROLLING_30;
     return !rolling || policy->rolling;

@@ -2,9 +2,15 @@
  * Policy: what an app's preset lets leave, and how.
  *
  *   exact            every number as it is; no clamp, no threshold; needs allow_unprotected; "protection: none"
- *   threshold-only   cells of at least k >= 11 people, rounded to 5; no rolling windows, no breakdowns; where one of new
- *                    and returning users is suppressed, the other is too; needs allow_unprotected; no protection against
- *                    anyone who can submit events, nor against subtracting days from their week or month
+ *   threshold-only   cells of at least k >= 11 people, rounded to 5; no rolling windows, no breakdowns (dimensions,
+ *                    segments, paths, outcomes by tier); needs allow_unprotected; no protection against anyone who can
+ *                    submit events, nor against subtracting days from their week or month, or one declared thing from
+ *                    another that contains it
+ *                    Rounded in their unit: counts, seconds, and of measures steps. What a released sum would give away is
+ *                    suppressed with what it completes: of new and returning users neither or both are shown; of the bins
+ *                    of a measure and of the steps of a funnel never all but one, the least shown goes with the one below
+ *                    k; of a measure with three values at most, not its sum while a bin is suppressed (two equations for
+ *                    three bins). Features, goals, and sessions started and completed are parts of no released sum
  *   strict, standard, small   differentially private: nothing leaves without the noise and the ledger that they promise
  *
  * Sees:     nothing of a person.
@@ -33,7 +39,7 @@ struct policy {
     int32_t k;             /* distinct people that a shown cell needs; 1: none is suppressed, empty ones neither */
     int64_t rounding;      /* 1: none */
     bool rolling;          /* rolling windows may leave */
-    bool breakdowns;       /* breakdowns by a dimension may leave */
+    bool breakdowns;       /* numbers that part people by what they are or do may leave */
     bool complementary;    /* suppress what would give a suppressed cell away */
 };
 

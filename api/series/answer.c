@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/series/counted.h"
+#include "api/series/items.h"
+
 /* An answer under way. */
 struct reading {
     struct db *db;
@@ -21,7 +24,7 @@ struct points {
 
 static struct series_point read_point(const PGresult *rows, int row)
 {
-    struct series_point point = {.period = db_get_date(rows, row, 0), .n = db_get_int4(rows, row, 1)};
+    struct series_point point = {.period = db_get_date(rows, row, 0), .item = -1, .n = db_get_int4(rows, row, 1)};
     size_t length = 0;
     const uint8_t *leaf = db_get_bytes(rows, row, 13, &length);
     point.known = !db_is_null(rows, row, 2);
@@ -55,32 +58,83 @@ static void read_protection(struct answer *answer, const PGresult *rows)
         snprintf(answer->rho, sizeof answer->rho, "%s", db_get_text(rows, row, 12));
 }
 
+static int compare_points(const void *a, const void *b)
+{
+    const struct series_point *left = a, *right = b;
+    if (left->period != right->period)
+        return left->period < right->period ? -1 : 1;
+    if (left->item != right->item)
+        return left->item < right->item ? -1 : 1;
+    return (left->n > right->n) - (left->n < right->n);
+}
+
+/* Of rows that end at the limit the last period may be cut: it is left out. */
+static size_t whole_periods(const PGresult *rows, size_t most)
+{
+    size_t count = (size_t)PQntuples(rows);
+    if (most == 0 || count < most)
+        return count;
+    int32_t last = db_get_date(rows, (int)count - 1, 0);
+    while (count > 0 && db_get_date(rows, (int)count - 1, 0) == last)
+        count--;
+    return count;
+}
+
+/* Read rows, which come by period and n, into list; returns how many. What the app does not declare (any more) is left out. */
+static size_t fill_points(struct reading *reading, const PGresult *rows, enum metric_list of, struct series_point *list)
+{
+    size_t count = 0, whole = whole_periods(rows, reading->question->most);
+    for (int row = 0; row < (int)whole; row++) {
+        list[count] = read_point(rows, row);
+        if (items_are_named(of)) {
+            list[count].item = items_find(reading->question->declared, of, db_get_text(rows, row, 14));
+            if (list[count].item < 0)
+                continue;
+        }
+        (void)crypto_generichash_update(&reading->state, list[count].leaf, sizeof list[count].leaf);
+        count++;
+    }
+    if (items_are_named(of))
+        qsort(list, count, sizeof *list, compare_points);
+    return count;
+}
+
+/* The list that a number's rows are of: a ratio's second part may be of the whole app. */
+static enum metric_list list_of(const struct metric *metric, const char *number)
+{
+    bool whole = metric->kind == METRIC_KIND_RATIO && metric->below != NULL && strcmp(number, metric->below) == 0;
+    return whole ? METRIC_LIST_NONE : metric->list;
+}
+
 /* Released points of one number, from and to included. */
 static enum result read_points(struct reading *reading, const char *number, const char *interval, int32_t from, int32_t to,
     struct points *out, struct failure *why)
 {
     PGresult *rows = NULL;
+    enum metric_list list_read = list_of(reading->question->metric, number);
+    const char *item = items_are_named(list_read) ? reading->question->item : "";
     struct db_params *params = db_params_new();
     db_int4(params, reading->question->app);
     db_text(params, number);
     db_text(params, interval);
     db_date(params, from);
     db_date(params, to);
+    db_text(params, item);
+    if (reading->question->most == 0)
+        db_null(params);
+    else
+        db_int8(params, (int64_t)reading->question->most);
     enum result result = db_run(reading->db, "answer_points",
         "SELECT v.period, v.n, v.value, v.low, v.high, v.reliability, v.metric_version, r.k, r.preset, r.protection,"
-        " r.mechanism, r.sigma2, r.rho, uuid_send(v.leaf) FROM release.value v JOIN release.release r USING (leaf)"
+        " r.mechanism, r.sigma2, r.rho, uuid_send(v.leaf), v.item FROM release.value v JOIN release.release r USING (leaf)"
         " WHERE v.app = $1 AND v.metric = $2::text AND v.interval = $3::text AND v.period BETWEEN $4 AND $5"
-        " ORDER BY v.period, v.n",
+        " AND ($6::text IS NULL OR v.item = $6::text) ORDER BY v.period, v.n LIMIT $7::bigint",
         params, &rows, why);
     db_params_free(params);
     if (result != RESULT_OK)
         return result;
-    size_t count = (size_t)PQntuples(rows);
-    struct series_point *list = calloc(count + 1, sizeof *list);
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        list[i] = read_point(rows, (int)i);
-        (void)crypto_generichash_update(&reading->state, list[i].leaf, sizeof list[i].leaf);
-    }
+    struct series_point *list = calloc((size_t)PQntuples(rows) + 1, sizeof *list);
+    size_t count = list == NULL ? 0 : fill_points(reading, rows, list_read, list);
     read_protection(reading->answer, rows);
     PQclear(rows);
     if (list == NULL) {
@@ -210,7 +264,7 @@ static enum result add_bins(struct reading *reading, struct failure *why)
     struct points all = {NULL, 0};
     enum result result = read_asked(reading, "session_durations", &all, why);
     for (size_t i = 0; i < SERIES_BINS_MAX; i++)
-        answer->bins[i] = (struct series_point){.n = (int32_t)i, .known = true};
+        answer->bins[i] = (struct series_point){.item = -1, .n = (int32_t)i, .known = true};
     for (size_t i = 0; result == RESULT_OK && i < all.count; i++) {
         const struct series_point *point = &all.list[i];
         if (point->n < 0 || point->n >= SERIES_BINS_MAX)
@@ -222,6 +276,31 @@ static enum result add_bins(struct reading *reading, struct failure *why)
             answer->bin_count = (size_t)point->n + 1;
     }
     free(all.list);
+    return result;
+}
+
+/* What an app's own names are asked by: the points above become the answer with what they are divided by and spread over. */
+static enum result count_declared(struct reading *reading, const char *below, const char *spread, struct failure *why)
+{
+    const struct answer_question *question = reading->question;
+    const struct app *app = question->declared;
+    size_t position = (size_t)items_find(app, question->metric->list, question->item);
+    struct points sums = {reading->answer->points, reading->answer->count}, counts = {NULL, 0}, bins = {NULL, 0};
+    enum result result = below == NULL ? RESULT_OK : read_asked(reading, below, &counts, why);
+    if (result == RESULT_OK && spread != NULL)
+        result = read_asked(reading, spread, &bins, why);
+    reading->answer->points = NULL;
+    const struct counted_points a = {sums.list, sums.count}, b = {counts.list, counts.count}, c = {bins.list, bins.count};
+    if (result == RESULT_OK && question->metric->kind == METRIC_KIND_MEASURE)
+        result = counted_measure(&app->measures[position], &a, &b, &c, reading->answer, why);
+    else if (result == RESULT_OK && question->metric->kind == METRIC_KIND_FUNNEL)
+        result = counted_funnel(&app->funnels[position], &a, reading->answer, why);
+    else if (result == RESULT_OK)
+        result = counted_outcome(&app->outcomes[position], &app->measures[app->outcomes[position].measure], &a, &b, &c,
+            reading->answer, why);
+    free(sums.list);
+    free(counts.list);
+    free(bins.list);
     return result;
 }
 
@@ -239,6 +318,12 @@ static enum result compute(struct reading *reading, struct failure *why)
     case METRIC_KIND_QUANTILE:
         make_quantiles(reading);
         return RESULT_OK;
+    case METRIC_KIND_MEASURE:
+        return count_declared(reading, "measure_count", "measure_bins", why);
+    case METRIC_KIND_FUNNEL:
+        return count_declared(reading, NULL, NULL, why);
+    case METRIC_KIND_OUTCOME:
+        return count_declared(reading, "outcome_users", "outcome_bins", why);
     case METRIC_KIND_COUNT:
     case METRIC_KIND_RETENTION:
     case METRIC_KIND_HISTOGRAM:
@@ -254,6 +339,10 @@ enum result answer_read(struct db *db, const struct answer_question *question, s
     struct reading reading = {.db = db, .question = question, .answer = out};
     struct points points = {NULL, 0};
     *out = (struct answer){.points = NULL};
+    if (question->item != NULL && items_find(question->declared, question->metric->list, question->item) < 0) {
+        failure_set(why, "item", "is not one that the app declares");
+        return RESULT_INVALID;
+    }
     (void)crypto_generichash_init(&reading.state, NULL, 0, sizeof out->digest);
     enum result result = read_asked(&reading, question->metric->above, &points, why);
     if (result != RESULT_OK)
@@ -272,6 +361,8 @@ enum result answer_read(struct db *db, const struct answer_question *question, s
 void answer_free(struct answer *answer)
 {
     free(answer->points);
-    answer->points = NULL;
+    free(answer->details);
+    free(answer->spread);
+    answer->points = answer->details = answer->spread = NULL;
     answer->count = 0;
 }

@@ -15,6 +15,7 @@
 
 #include "api/series/metric.h"
 #include "api/series/series.h"
+#include "schema/app.h"
 #include "service/db/db.h"
 
 #define ANSWER_DIGEST_BYTES 32
@@ -24,15 +25,23 @@
  * cohort's first). Strings are borrowed. */
 struct answer_question {
     int32_t app;
+    const struct app *declared; /* its definition; NULL is allowed for metrics without a list */
     const struct metric *metric;
+    const char *item; /* of the metric's list; NULL: all of them. metric_is_declared: required */
+    bool by;          /* the item is a dimension that another metric is broken down by: rows need not name it */
     const char *interval; /* "day", "week", …; metric_is_monthly: "month" */
     int32_t from, to;
+    size_t most; /* read no more than about so many rows, whole periods from the first on; 0: all. Of METRIC_KIND_COUNT only */
 };
 
 struct answer {
-    struct series_point *points; /* ascending by period and n */
+    struct series_point *points; /* ascending by period, item and n */
     size_t count;
-    struct series_point bins[SERIES_BINS_MAX]; /* session_duration: its histogram, summed over the periods */
+    struct series_point *details; /* detail_count of each point, as layout_details names them; empty reliability: none */
+    size_t detail_count;
+    struct series_point *spread; /* of outcomes: SERIES_BINS_MAX of each point, spread_bins of them used */
+    size_t spread_bins;
+    struct series_point bins[SERIES_BINS_MAX]; /* session_duration, measures: their histogram, summed over the periods */
     size_t bin_count;
     int32_t version; /* of the released numbers read; 0: none */
     char preset[32], protection[16], mechanism[64], sigma2[64], rho[64]; /* empty: none */

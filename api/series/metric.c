@@ -3,8 +3,8 @@
 #include <string.h>
 
 static const struct metric metrics[] = {
-#define METRIC(name, kind, above, below, scale, complement, quantile, unit, version, text) \
-    {#name, METRIC_KIND_##kind, above, below, scale, complement, quantile, unit, version, text},
+#define METRIC(name, kind, list, above, below, scale, complement, quantile, unit, version, text) \
+    {#name, METRIC_KIND_##kind, METRIC_LIST_##list, above, below, scale, complement, quantile, unit, version, text},
 #include "api/series/metrics.def"
 #undef METRIC
 };
@@ -25,15 +25,28 @@ const struct metric *metric_named(const char *name)
 
 bool metric_is_whole(const struct metric *metric)
 {
-    return metric->version == 0;
+    return metric->version == 0 || metric->kind == METRIC_KIND_FUNNEL;
+}
+
+bool metric_is_declared(const struct metric *metric)
+{
+    return metric->kind == METRIC_KIND_MEASURE || metric->kind == METRIC_KIND_FUNNEL || metric->kind == METRIC_KIND_OUTCOME;
 }
 
 bool metric_is_monthly(const struct metric *metric)
 {
-    return metric->kind == METRIC_KIND_STICKINESS || metric->kind == METRIC_KIND_GROWTH;
+    return metric->kind == METRIC_KIND_STICKINESS || metric->kind == METRIC_KIND_GROWTH ||
+        metric->kind == METRIC_KIND_OUTCOME;
 }
 
 bool metric_has_cells(const struct metric *metric)
 {
     return metric->kind == METRIC_KIND_RETENTION || metric->kind == METRIC_KIND_HISTOGRAM;
+}
+
+const char *metric_default_interval(const struct metric *metric)
+{
+    if (metric_is_monthly(metric))
+        return "month";
+    return metric->list == METRIC_LIST_FUNNELS || metric->list == METRIC_LIST_PATHS ? "week" : "day";
 }

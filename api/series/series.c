@@ -24,7 +24,7 @@ static void set_reliability(struct series_point *out, const char *reliability)
 void series_ratio(const struct series_point *above, const struct series_point *below, double scale, bool complement,
     struct series_point *out)
 {
-    *out = (struct series_point){.period = above->period, .n = above->n};
+    *out = (struct series_point){.period = above->period, .item = above->item, .n = above->n};
     memcpy(out->leaf, above->leaf, sizeof out->leaf);
     if (!above->known || !below->known || below->value <= 0) {
         set_reliability(out, "suppressed");
@@ -48,7 +48,7 @@ void series_ratio(const struct series_point *above, const struct series_point *b
 
 void series_mean(const struct series_point *points, size_t count, int32_t days, struct series_point *out)
 {
-    *out = (struct series_point){.n = -1, .known = days > 0 && count == (size_t)days, .bounded = true};
+    *out = (struct series_point){.item = -1, .n = -1, .known = days > 0 && count == (size_t)days, .bounded = true};
     set_reliability(out, "exact");
     for (size_t i = 0; i < count; i++) {
         out->known = out->known && points[i].known;
@@ -94,14 +94,30 @@ static size_t bin_of(const double *mass, size_t count, double quantile, double *
     return bin;
 }
 
-static double edge(int32_t bin)
+/* Where the bins of a histogram begin and end. */
+struct scale {
+    bool whole;   /* of whole numbers */
+    double open;  /* where the last bin, which is open, begins; whole: the largest number */
+};
+
+static double begin_of(const struct scale *scale, int32_t bin)
 {
-    return bin <= 0 ? 0 : (double)(1LL << (bin - 1));
+    double edge = bin <= 0 ? 0 : (double)(1LL << (bin - 1));
+    return scale->whole && edge > scale->open ? scale->open : edge;
+}
+
+static double end_of(const struct scale *scale, int32_t bin)
+{
+    double edge = (double)(1LL << bin);
+    if (!scale->whole)
+        return edge;
+    return edge - 1 > scale->open ? scale->open : edge - 1;
 }
 
 /* The outermost bins that the quantile may lie in: the bins before as full as they may be and those after as empty, and the
  * other way round. */
-static void find_bounds(const struct series_point *bins, size_t count, double quantile, struct series_point *out)
+static void find_bounds(const struct series_point *bins, size_t count, const struct scale *scale, double quantile,
+    struct series_point *out)
 {
     double mass[SERIES_BINS_MAX], before;
     size_t low = count, high = 0;
@@ -118,19 +134,21 @@ static void find_bounds(const struct series_point *bins, size_t count, double qu
     }
     if (low == count)
         low = 0;
-    out->low = edge(bins[low].n);
-    out->high = edge(bins[high].n + 1);
+    out->low = begin_of(scale, bins[low].n);
+    out->high = end_of(scale, bins[high].n);
 }
 
-void series_quantile(const struct series_point *bins, size_t count, int32_t last, double quantile, struct series_point *out)
+static void find_quantile(const struct series_point *bins, size_t count, const struct scale *scale, double quantile,
+    struct series_point *out)
 {
     double mass[SERIES_BINS_MAX], all = 0, before = 0;
     bool bounded = true, whole = true;
-    *out = (struct series_point){.n = -1};
+    *out = (struct series_point){.item = -1, .n = -1};
     set_reliability(out, "suppressed");
     if (count == 0 || count > SERIES_BINS_MAX)
         return;
     out->period = bins[0].period;
+    out->item = bins[0].item;
     memcpy(out->leaf, bins[0].leaf, sizeof out->leaf);
     for (size_t i = 0; i < count; i++) {
         mass[i] = bins[i].known && bins[i].value > 0 ? bins[i].value : 0;
@@ -142,11 +160,64 @@ void series_quantile(const struct series_point *bins, size_t count, int32_t last
         return;
     size_t bin = bin_of(mass, count, quantile, &before);
     double inside = mass[bin] > 0 ? (quantile * all - before) / mass[bin] : 0;
-    double from = edge(bins[bin].n), to = bins[bin].n >= last ? from : edge(bins[bin].n + 1);
+    double from = begin_of(scale, bins[bin].n);
+    double to = !scale->whole && from >= scale->open ? from : end_of(scale, bins[bin].n);
     out->known = true;
     out->value = from + (to - from) * inside;
     set_reliability(out, whole ? bins[bin].reliability : "low");
     if (bounded && whole)
-        find_bounds(bins, count, quantile, out);
-    out->bounded = bounded && whole && out->high <= edge(last);
+        find_bounds(bins, count, scale, quantile, out);
+    out->bounded = bounded && whole && out->high <= scale->open;
+}
+
+void series_quantile(const struct series_point *bins, size_t count, int32_t last, double quantile, struct series_point *out)
+{
+    const struct scale scale = {false, (double)(1LL << (last - 1))};
+    find_quantile(bins, count, &scale, quantile, out);
+}
+
+void series_quantile_whole(const struct series_point *bins, size_t count, double most, double quantile, struct series_point *out)
+{
+    const struct scale scale = {true, most};
+    find_quantile(bins, count, &scale, quantile, out);
+}
+
+/* Sums */
+
+static void combine(const struct series_point *a, const struct series_point *b, struct series_point *out)
+{
+    struct series_point made = {.period = a->period, .item = a->item, .n = a->n, .known = a->known && b->known};
+    memcpy(made.leaf, a->leaf, sizeof made.leaf);
+    made.bounded = made.known && a->bounded && b->bounded;
+    set_reliability(&made, !made.known ? "suppressed" : rank(a->reliability) > rank(b->reliability) ? a->reliability : b->reliability);
+    *out = made;
+}
+
+void series_sum(const struct series_point *a, const struct series_point *b, struct series_point *out)
+{
+    double value = a->value + b->value, low = a->low + b->low, high = a->high + b->high;
+    combine(a, b, out);
+    out->value = out->known ? value : 0;
+    out->low = out->bounded ? low : 0;
+    out->high = out->bounded ? high : 0;
+}
+
+void series_difference(const struct series_point *a, const struct series_point *b, struct series_point *out)
+{
+    double value = a->value - b->value, low = a->low - b->high, high = a->high - b->low;
+    combine(a, b, out);
+    out->value = out->known ? value : 0;
+    out->low = out->bounded ? low : 0;
+    out->high = out->bounded ? high : 0;
+}
+
+void series_scale(struct series_point *point, double scale, double offset)
+{
+    if (!point->known)
+        return;
+    point->value = scale * point->value + offset;
+    if (!point->bounded)
+        return;
+    point->low = scale * point->low + offset;
+    point->high = scale * point->high + offset;
 }

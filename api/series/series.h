@@ -18,6 +18,7 @@
 /* One number. known is false if it is suppressed, or cannot be computed. bounded: low and high are meaningful. */
 struct series_point {
     int32_t period; /* days since 1970 */
+    int32_t item;   /* position in the app's list that it is of; -1: of none */
     int32_t n;
     bool known, bounded;
     double value, low, high;
@@ -34,7 +35,7 @@ void series_ratio(const struct series_point *above, const struct series_point *b
  * every day is there and known. */
 void series_mean(const struct series_point *points, size_t count, int32_t days, struct series_point *out);
 
-/* The point of period (and n) in points[0..count-1], NULL if there is none. */
+/* The point of period and n, of whatever item, in points[0..count-1], NULL if there is none. */
 const struct series_point *series_find(const struct series_point *points, size_t count, int32_t period, int32_t n);
 
 /* Write an estimate of quantile (0 to 1) of a histogram to *out: bins[0..count-1], all of one period, ascending by n; bin 0
@@ -42,6 +43,17 @@ const struct series_point *series_find(const struct series_point *points, size_t
  * suppressed bin counts as empty, and the estimate's reliability is low then. Bounds: the edges of its bin, of all bins that it
  * may lie in; none if that includes the open bin or a bin is suppressed. Unknown if no bin is known or all are empty. */
 void series_quantile(const struct series_point *bins, size_t count, int32_t last, double quantile, struct series_point *out);
+
+/* As series_quantile, of whole numbers: bin 0 holds 0, bin n what is from 2^(n-1) to 2^n - 1, and none is more than most. */
+void series_quantile_whole(const struct series_point *bins, size_t count, double most, double quantile, struct series_point *out);
+
+/* Write a + b, or a - b, to *out, for a's period: unknown unless both are known; bounds are the widest that theirs allow. */
+void series_sum(const struct series_point *a, const struct series_point *b, struct series_point *out);
+/* See series_sum. */
+void series_difference(const struct series_point *a, const struct series_point *b, struct series_point *out);
+
+/* Replace a known point by scale × it + offset; scale > 0. */
+void series_scale(struct series_point *point, double scale, double offset);
 
 /* The first day of the month after (months = 1) or before (-1) the one that begins on first. */
 int32_t series_month(int32_t first, int months);

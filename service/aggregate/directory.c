@@ -15,6 +15,7 @@ struct directory {
     struct catalogue *catalogue;
     struct directory_app *apps;
     size_t app_count;
+    bool has_twins;
     uint64_t *retired; /* ascending */
     size_t retired_count;
 };
@@ -66,6 +67,11 @@ static int compare_u64(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+bool directory_has_twins(const struct directory *directory)
+{
+    return directory->has_twins;
+}
+
 bool directory_is_retired(const struct directory *directory, uint64_t node)
 {
     return directory->retired_count > 0 &&
@@ -104,23 +110,27 @@ static enum result load_calendar(struct db *db, const char *zone, const struct c
     return RESULT_OK;
 }
 
-/* The catalogue document, made by the database in one statement: see service/catalogue/catalogue.h. $1: version. */
+/* The catalogue document, made by the database in one statement: see service/catalogue/catalogue.h. $1: version. The keys of
+ * a test app are in it while the app lives, its write keys for no longer than a day; the app itself for an hour more. */
+#define KEY_OF_LIVING "JOIN config.app a USING (app) WHERE k.revoked_at IS NULL AND (a.lives_until IS NULL OR a.lives_until > now())"
 static const char catalogue_sql[] =
     "SELECT json_build_object('format', 1, 'version', $1::bigint, 'shards', (SELECT shards FROM config.installation),"
     " 'apps', coalesce((SELECT json_agg(json_build_object('id', a.app, 'version', a.version, 'mode', a.mode,"
     "   'sealed_until_ms', coalesce((SELECT s.start_ms FROM (SELECT max(activity_through) + 1 AS day FROM state.progress"
     "     WHERE app = a.app) p, config.day_starts(a.time_zone, p.day, p.day) s), 0),"
     "   'definition', d.body) ORDER BY a.app)"
-    "   FROM config.app a JOIN config.definition d ON d.app = a.app AND d.version = a.version), '[]'),"
+    "   FROM config.app a JOIN config.definition d ON d.app = a.app AND d.version = a.version"
+    "   WHERE a.lives_until IS NULL OR a.lives_until > now() - interval '1 hour'), '[]'),"
     " 'write_keys', coalesce((SELECT json_agg(json_build_object('hash', encode(hash, 'hex'), 'app', app))"
-    "   FROM config.write_key WHERE revoked_at IS NULL), '[]'),"
+    "   FROM config.write_key k " KEY_OF_LIVING
+    "   AND (a.twin_of IS NULL OR k.created_at > now() - interval '1 day')), '[]'),"
     " 'ingest_keys', coalesce((SELECT json_agg(json_build_object('hash', encode(hash, 'hex'), 'app', coalesce(app, 0)))"
-    "   FROM config.api_key WHERE revoked_at IS NULL AND scope = 'ingest'), '[]'))::text";
+    "   FROM config.api_key k LEFT " KEY_OF_LIVING " AND k.scope = 'ingest'), '[]'))::text";
 
 /* Per app what is not in the document. */
 static const char apps_sql[] =
-    "SELECT a.app, (a.created_at AT TIME ZONE a.time_zone)::date, s.through, s.requested_at, s.force"
-    " FROM config.app a LEFT JOIN LATERAL (SELECT through, requested_at, force FROM config.seal_request r"
+    "SELECT a.app, (a.created_at AT TIME ZONE a.time_zone)::date, s.through, s.requested_at, s.force,"
+    "   a.twin_of IS NOT NULL FROM config.app a LEFT JOIN LATERAL (SELECT through, requested_at, force FROM config.seal_request r"
     "   WHERE r.app = a.app ORDER BY through DESC, requested_at LIMIT 1) s ON true ORDER BY a.app";
 
 static enum result load_apps(struct db *db, struct directory *directory, struct failure *why)
@@ -141,6 +151,8 @@ static enum result load_apps(struct db *db, struct directory *directory, struct 
         app->seal_through_day = db_is_null(rows, i, 2) ? FOLD_NO_DAY : db_get_date(rows, i, 2);
         app->seal_requested_ms = db_is_null(rows, i, 3) ? 0 : db_get_time(rows, i, 3);
         app->seal_force = !db_is_null(rows, i, 4) && db_get_bool(rows, i, 4);
+        app->twin = db_get_bool(rows, i, 5);
+        directory->has_twins = directory->has_twins || app->twin;
         result = load_calendar(db, app->definition->time_zone, &app->calendar, why);
         directory->app_count++;
     }
@@ -200,21 +212,30 @@ static void replace_current(struct directory *next)
 }
 
 /* The version moves when the operator changes something (by triggers) and, here, when more days of an app are sealed: the
- * document says until when. */
+ * document says until when; and when a test app or a key of one comes to its end. $2: how many there were last; at the
+ * start it is not known whether one ended meanwhile. */
 static const char version_sql[] =
-    "WITH sealed AS (SELECT coalesce(sum(through), 0)::bigint AS days FROM"
-    "   (SELECT max(activity_through) - date '1970-01-01' AS through FROM state.progress GROUP BY app) p),"
-    " moved AS (UPDATE config.installation SET catalogue_version = catalogue_version + 1"
-    "   FROM sealed WHERE sealed.days <> $1 AND $1 <> 0 RETURNING catalogue_version)"
-    " SELECT coalesce((SELECT catalogue_version FROM moved), catalogue_version), sealed.days"
-    " FROM config.installation, sealed";
+    "WITH present AS (SELECT"
+    "   (SELECT coalesce(sum(through), 0)::bigint FROM"
+    "     (SELECT max(activity_through) - date '1970-01-01' AS through FROM state.progress GROUP BY app) p) AS days,"
+    "   (SELECT count(*) FROM config.app WHERE lives_until > now() - interval '1 hour')"
+    "     + (SELECT count(*) FROM config.app WHERE lives_until > now())"
+    "     + (SELECT count(*) FROM config.write_key k JOIN config.app a USING (app)"
+    "         WHERE a.twin_of IS NOT NULL AND k.created_at > now() - interval '1 day') AS living,"
+    "   EXISTS (SELECT FROM config.app WHERE twin_of IS NOT NULL) AS twins),"
+    " moved AS (UPDATE config.installation SET catalogue_version = catalogue_version + 1 FROM present"
+    "   WHERE (days <> $1 AND $1 <> 0) OR CASE WHEN $2 < 0 THEN twins ELSE living <> $2 END RETURNING catalogue_version)"
+    " SELECT coalesce((SELECT catalogue_version FROM moved), catalogue_version), days, living"
+    " FROM config.installation, present";
 
 static enum result read_version(struct db *db, uint64_t *version, struct failure *why)
 {
     static int64_t sealed_days;
+    static int64_t living = -1;
     struct db_params *params = db_params_new();
     PGresult *rows = NULL;
     db_int8(params, sealed_days);
+    db_int8(params, living);
     enum result result = db_run(db, "directory.version", version_sql, params, &rows, why);
     db_params_free(params);
     if (result != RESULT_OK)
@@ -222,6 +243,7 @@ static enum result read_version(struct db *db, uint64_t *version, struct failure
     if (PQntuples(rows) == 1) {
         *version = (uint64_t)db_get_int8(rows, 0, 0);
         sealed_days = db_get_int8(rows, 0, 1);
+        living = db_get_int8(rows, 0, 2);
     } else {
         result = RESULT_NOT_FOUND;
         failure_set(why, "config.installation", "the database is not set up: run throng migrate");

@@ -1,6 +1,6 @@
 /*
  * What the aggregator knows of the installation: the catalogue it publishes, the calendars of the apps' zones, orders to
- * seal, and retired nodes. One thread reads it from PostgreSQL when config.installation.catalogue_version has moved, and
+ * seal, and retired nodes. A test app is among the apps until an hour after its time: what was under way finds it. One thread reads it from PostgreSQL when config.installation.catalogue_version has moved, and
  * publishes it to Redis; workers hold a snapshot.
  *
  * Sees:     nothing of a person.
@@ -25,6 +25,7 @@ struct directory_app {
     const struct calendar *calendar;
     int32_t created_day; /* in its zone */
     bool importing;
+    bool twin; /* a test app */
     /* The latest order to seal; through_day is FOLD_NO_DAY without one. */
     int32_t seal_through_day;
     int64_t seal_requested_ms;
@@ -48,5 +49,8 @@ uint64_t directory_version(const struct directory *directory);
 const struct directory_app *directory_apps(const struct directory *directory, size_t *count);
 /* See directory_version. */
 bool directory_is_retired(const struct directory *directory, uint64_t node);
+
+/* Whether there is a test app among the apps. */
+bool directory_has_twins(const struct directory *directory);
 
 #endif

@@ -4,24 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/aggregate/uses.h"
+
 #define DAY_MS 86400000LL
 #define REFUSALS_MAX (1LL << 40) /* of one row: sums of what a broken node says must not overflow */
 #define KEEP_BYTES ((size_t)4 << 20) /* a list larger than this is given back when cleared */
 
-static void *grow(void *list, size_t *size, size_t item_bytes)
+void *fold_grow(void *list, size_t *size, size_t item_bytes)
 {
     *size = *size == 0 ? 256 : *size * 2;
     void *grown = realloc(list, *size * item_bytes);
     assert(grown != NULL);
     return grown;
 }
-
-/* Append a zeroed item and return it. */
-#define APPEND(fold, list) \
-    ((fold)->list##_count == (fold)->list##_size \
-            ? (void)((fold)->list = grow((fold)->list, &(fold)->list##_size, sizeof *(fold)->list)) \
-            : (void)0, \
-        memset(&(fold)->list[(fold)->list##_count], 0, sizeof *(fold)->list), &(fold)->list[(fold)->list##_count++])
 
 static int32_t utc_day(int64_t ms)
 {
@@ -43,7 +38,7 @@ static void register_source(struct fold *fold, const struct packet_part *part)
     uint32_t at = find_source(fold, part);
     if (at == TABLE_NONE) {
         at = (uint32_t)fold->sources_count;
-        struct fold_source *source = APPEND(fold, sources);
+        struct fold_source *source = FOLD_APPEND(fold, sources);
         source->app = part->app;
         source->name = part->source;
         table_put(&fold->table, part->app, TABLE_SOURCE, &part->source, at);
@@ -73,7 +68,7 @@ static void register_stranger(struct fold *fold, uint32_t app, const struct pack
         table_find(&fold->table, app, TABLE_STRANGER, &user->name[0]) != TABLE_NONE)
         return;
     table_put(&fold->table, app, TABLE_STRANGER, &user->name[0], (uint32_t)fold->strangers_count);
-    struct fold_stranger *stranger = APPEND(fold, strangers);
+    struct fold_stranger *stranger = FOLD_APPEND(fold, strangers);
     stranger->app = app;
     stranger->name = user->name[0];
 }
@@ -99,10 +94,11 @@ static uint32_t add_user(struct fold *fold, const struct packet_part *part, cons
     const struct pseudonym *present)
 {
     uint32_t at = (uint32_t)fold->users_count;
-    struct fold_user *user = APPEND(fold, users);
+    struct fold_user *user = FOLD_APPEND(fold, users);
     user->app = part->app;
     user->anonymous = from->flags & USER_ANONYMOUS;
     user->epoch = part->epoch;
+    user->marks = FOLD_NONE;
     user->name = present != NULL ? *present : from->name[0];
     enum table_kind kind = user->anonymous ? TABLE_VISITOR : TABLE_USER;
     table_put(&fold->table, part->app, kind, &user->name, at);
@@ -162,7 +158,7 @@ static uint32_t meet_session(struct fold *fold, uint32_t app, const struct packe
     uint32_t at = table_find(&fold->table, app, TABLE_SESSION, &event->session);
     if (at == TABLE_NONE) {
         at = (uint32_t)fold->sessions_count;
-        struct fold_session *session = APPEND(fold, sessions);
+        struct fold_session *session = FOLD_APPEND(fold, sessions);
         session->name = event->session;
         table_put(&fold->table, app, TABLE_SESSION, &event->session, at);
     }
@@ -182,7 +178,7 @@ static struct fold_tally *tally_of(struct fold *fold, uint32_t app, int64_t rece
         if (fold->tallies[i - 1].app == app && fold->tallies[i - 1].day == day)
             return &fold->tallies[i - 1];
     }
-    struct fold_tally *tally = APPEND(fold, tallies);
+    struct fold_tally *tally = FOLD_APPEND(fold, tallies);
     tally->app = app;
     tally->day = day;
     return tally;
@@ -227,9 +223,12 @@ static void apply_event(struct fold *fold, const struct part_state *state, const
     if (*user == FOLD_NONE)
         *user = meet_user(fold, part, from);
     uint32_t session = meet_session(fold, part->app, event);
-    struct fold_event *counted = APPEND(fold, events);
+    struct fold_event *counted = FOLD_APPEND(fold, events);
     *counted = (struct fold_event){.ts_ms = event->ts_ms, .user = *user, .session = session, .day = day,
-        .engaged_ms = event->engaged_ms, .flags = event->flags & (EVENT_VIEW | EVENT_GOAL)};
+        .engaged_ms = event->engaged_ms, .flags = event->flags & (EVENT_VIEW | EVENT_GOAL), .entry = FOLD_NO_CLASS,
+        .exit = FOLD_NO_CLASS};
+    if (!(from->flags & USER_ANONYMOUS))
+        uses_apply(fold, state->app->definition, event, fold->events_count - 1);
 }
 
 static void note_epoch(struct fold_app *app, const struct packet_part *part)
@@ -296,7 +295,7 @@ void fold_apply(struct fold *fold, const uint8_t *bytes, size_t length, fold_fin
 void fold_refuse(struct fold *fold, int64_t at_ms, const struct packet_count *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct fold_refusal *refusal = APPEND(fold, refusals);
+        struct fold_refusal *refusal = FOLD_APPEND(fold, refusals);
         *refusal = (struct fold_refusal){.app = rows[i].app, .day = utc_day(at_ms), .reason = rows[i].reason,
             .count = rows[i].count < REFUSALS_MAX ? (int64_t)rows[i].count : REFUSALS_MAX};
     }
@@ -322,11 +321,16 @@ static void add_to_fragment(struct session_fragment *piece, const struct fold_ev
     piece->views += event->flags & EVENT_VIEW ? 1 : 0;
     piece->goals += event->flags & EVENT_GOAL ? 1 : 0;
     piece->engaged_ms += event->engaged_ms;
+    piece->goal_bits |= event->goal_bits;
+    if (event->entry != FOLD_NO_CLASS)
+        session_add_entry(piece, event->ts_ms, event->entry);
+    if (event->exit != FOLD_NO_CLASS)
+        session_add_exit(piece, event->ts_ms, event->exit);
 }
 
 static void start_fragment(struct fold *fold, const struct fold_event *event)
 {
-    struct fold_fragment *fragment = APPEND(fold, fragments);
+    struct fold_fragment *fragment = FOLD_APPEND(fold, fragments);
     fragment->user = event->user;
     fragment->piece.start_ms = event->ts_ms;
     if (event->session == FOLD_NONE)
@@ -357,9 +361,10 @@ static void add_day(struct fold *fold, const struct fold_event *event)
 {
     struct fold_day *day = fold->days_count > 0 ? &fold->days[fold->days_count - 1] : NULL;
     if (day == NULL || day->user != event->user || day->day != event->day) {
-        day = APPEND(fold, days);
+        day = FOLD_APPEND(fold, days);
         day->user = event->user;
         day->day = event->day;
+        day->marks = FOLD_NONE;
     }
     day->events++;
     day->views += event->flags & EVENT_VIEW ? 1 : 0;
@@ -409,6 +414,7 @@ void fold_digest(struct fold *fold, fold_find_app *find, void *context)
         last = event;
     }
     merge_days(fold);
+    uses_digest(fold);
 }
 
 uint32_t fold_find_user(const struct fold *fold, uint32_t app, const struct pseudonym *name)
@@ -426,7 +432,9 @@ size_t fold_bytes(const struct fold *fold)
     /* A digest makes at most one fragment and one day of each event. */
     return table_bytes(&fold->table) + fold->users_count * sizeof *fold->users +
         fold->sources_count * sizeof *fold->sources + fold->sessions_count * sizeof *fold->sessions +
-        fold->events_count * sizeof *fold->events;
+        fold->events_count * sizeof *fold->events + fold->marks_count * sizeof *fold->marks +
+        fold->steps_count * sizeof *fold->steps + fold->measures_count * sizeof *fold->measures +
+        fold->entities_count * sizeof *fold->entities;
 }
 
 /* Empty a list; give back its memory if it is more than keep bytes. */
@@ -457,6 +465,10 @@ static void clear(struct fold *fold, size_t keep_bytes)
     CLEAR(fold, tallies, keep_bytes);
     CLEAR(fold, refusals, keep_bytes);
     CLEAR(fold, strangers, keep_bytes);
+    CLEAR(fold, marks, keep_bytes);
+    CLEAR(fold, steps, keep_bytes);
+    CLEAR(fold, measures, keep_bytes);
+    CLEAR(fold, entities, keep_bytes);
     CLEAR(fold, fragments, keep_bytes);
     CLEAR(fold, days, keep_bytes);
     fold->sources_loaded = 0;

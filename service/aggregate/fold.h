@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "schema/app.h"
 #include "schema/packet.h"
@@ -29,6 +30,11 @@
 /* An alias lives so long, and packets that name a user by a passed epoch are taken so long after the change: longer than
  * any packet waits in a spool. */
 #define FOLD_ALIAS_DAYS 30
+#define FOLD_NO_CLASS UINT8_MAX
+#define FOLD_MARKS_BYTES 72 /* 32 features, 32 segments, DIMENSIONS_MAX × 64 classes, a bit each */
+#define FOLD_PATH_TRACK 64  /* the track of path 0 */
+#define FOLD_DAY_STEPS 200
+#define FOLD_DAY_ENTITIES 100
 
 /* What the fold must know of an app in this shard; the worker keeps one per app. */
 struct fold_app {
@@ -49,6 +55,7 @@ struct fold_user {
     uint8_t older;            /* names in old */
     uint32_t epoch;           /* of name */
     int32_t last_receipt_day; /* UTC */
+    uint32_t marks;           /* the first of its fold_marks, FOLD_NONE: none */
     struct pseudonym name;    /* of the latest epoch met */
     struct pseudonym old[NAMES_MAX];
 };
@@ -56,6 +63,7 @@ struct fold_user {
 struct fold_source {
     uint32_t app;
     bool has_before;
+    bool stored;         /* the database has rows of it */
     int32_t receipt_day; /* UTC, of the last packet */
     struct pseudonym name, before;
     struct ranges known; /* seqs counted ever, as far as state.seen still tells */
@@ -74,6 +82,8 @@ struct fold_event {
     int32_t day;
     uint32_t engaged_ms;
     uint8_t flags; /* EVENT_VIEW, EVENT_GOAL */
+    uint8_t entry, exit; /* class of the entry and exit dimension, FOLD_NO_CLASS: none */
+    uint64_t goal_bits;  /* as in a session_fragment */
 };
 
 struct fold_tally {
@@ -99,6 +109,40 @@ struct fold_day {
     uint32_t user;
     int32_t day;
     int32_t events, views;
+    uint32_t marks; /* in fold->marks, FOLD_NONE: the day has none */
+};
+
+/* What a person's day has of the declared things, as in state.person_day.marks; not for visitors. */
+struct fold_marks {
+    int32_t day;
+    uint32_t next; /* of the same user, FOLD_NONE: no more */
+    uint8_t bits[FOLD_MARKS_BYTES]; /* bit 0 is the highest of the first byte, as PostgreSQL counts */
+};
+
+/* A step of a funnel or path, as in state.step. After the digest a person's day has at most FOLD_DAY_STEPS of a track, the
+ * earliest (of several at once: the smallest values). */
+struct fold_step {
+    uint32_t user;
+    int32_t day;
+    int16_t track;
+    int32_t value;
+    int64_t ts_ms;
+};
+
+/* A sample of a measure; after the digest all samples of a person's day and bin, as in state.person_measure. */
+struct fold_measure {
+    uint32_t user;
+    int32_t day;
+    uint8_t measure, bin;
+    int64_t count, sum, most, last_ms, last;
+};
+
+/* An entity that a person's day touched; after the digest each once, at most FOLD_DAY_ENTITIES a class: the smallest. */
+struct fold_entity {
+    uint32_t user;
+    int32_t day;
+    uint8_t class;
+    int64_t entity;
 };
 
 /* A user by a passed epoch's name, to be looked up among the aliases. */
@@ -109,7 +153,7 @@ struct fold_stranger {
     struct pseudonym usr; /* then: its present name */
 };
 
-#define FOLD_LIST(type, name) \
+#define FOLD_LIST(type, name) /* appended to by FOLD_APPEND */ \
     struct type *name; \
     size_t name##_count, name##_size
 struct fold {
@@ -121,12 +165,26 @@ struct fold {
     FOLD_LIST(fold_tally, tallies);
     FOLD_LIST(fold_refusal, refusals);
     FOLD_LIST(fold_stranger, strangers);
+    FOLD_LIST(fold_marks, marks);
+    FOLD_LIST(fold_step, steps);         /* after fold_digest by user, track and day */
+    FOLD_LIST(fold_measure, measures);   /* after fold_digest by user, day, measure and bin */
+    FOLD_LIST(fold_entity, entities);    /* after fold_digest by user, day and class */
     FOLD_LIST(fold_fragment, fragments); /* after fold_digest */
     FOLD_LIST(fold_day, days);           /* after fold_digest, by user, then day */
     size_t sources_loaded;               /* sources below it were looked up */
     size_t strangers_loaded;
     bool met_unknown_app;                /* by fold_prepare, since the caller last cleared it */
 };
+
+/* list, of item_bytes an item, with more room; *size becomes its room in items. For FOLD_APPEND. */
+void *fold_grow(void *list, size_t *size, size_t item_bytes);
+
+/* Append a zeroed item to a list of fold; its address. */
+#define FOLD_APPEND(fold, list) \
+    ((fold)->list##_count == (fold)->list##_size \
+            ? (void)((fold)->list = fold_grow((fold)->list, &(fold)->list##_size, sizeof *(fold)->list)) \
+            : (void)0, \
+        memset(&(fold)->list[(fold)->list##_count], 0, sizeof *(fold)->list), &(fold)->list[(fold)->list##_count++])
 
 /* Finds the worker's struct fold_app; NULL if the app is unknown. */
 typedef struct fold_app *fold_find_app(void *context, uint32_t app);

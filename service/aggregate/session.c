@@ -35,17 +35,50 @@ static int by_group_and_start(const void *left, const void *right)
     return order != 0 ? order : compare_i64(a->end_ms, b->end_ms);
 }
 
+void session_add_entry(struct session_fragment *fragment, int64_t ms, uint8_t class)
+{
+    if (fragment->has_entry && (ms > fragment->entry_ms || (ms == fragment->entry_ms && class >= fragment->entry)))
+        return;
+    fragment->has_entry = true;
+    fragment->entry_ms = ms;
+    fragment->entry = class;
+}
+
+void session_add_exit(struct session_fragment *fragment, int64_t ms, uint8_t class)
+{
+    if (fragment->has_exit && (ms < fragment->exit_ms || (ms == fragment->exit_ms && class >= fragment->exit)))
+        return;
+    fragment->has_exit = true;
+    fragment->exit_ms = ms;
+    fragment->exit = class;
+}
+
+/* Of names that are of one session, those that know of both epochs count; of several such the smallest. */
+static void take_names(struct session_fragment *into, const struct session_fragment *other)
+{
+    if (!other->named_before ||
+        (into->named_before && memcmp(into->name.bytes, other->name.bytes, PSEUDONYM_BYTES) <= 0))
+        return;
+    into->name = other->name;
+    into->named_before = true;
+    into->name_before = other->name_before;
+}
+
+/* Nothing in here depends on which of the two came first. */
 static void absorb(struct session_fragment *into, const struct session_fragment *other)
 {
+    into->start_ms = other->start_ms < into->start_ms ? other->start_ms : into->start_ms;
     into->end_ms = other->end_ms > into->end_ms ? other->end_ms : into->end_ms;
     into->events += other->events;
     into->views += other->views;
     into->goals += other->goals;
     into->engaged_ms += other->engaged_ms;
-    if (!into->named_before && other->named_before) {
-        into->named_before = true;
-        into->name_before = other->name_before;
-    }
+    into->goal_bits |= other->goal_bits;
+    if (other->has_entry)
+        session_add_entry(into, other->entry_ms, other->entry);
+    if (other->has_exit)
+        session_add_exit(into, other->exit_ms, other->exit);
+    take_names(into, other);
 }
 
 /* Merge neighbours of a sorted list that are of one group and UTC hour, and within the timeout. */
@@ -134,8 +167,6 @@ size_t session_assemble(struct session_fragment *fragments, size_t count, int64_
         if (open != NULL && open->group == next->group && next->start_ms - open->end_ms <= timeout_ms &&
             next->end_ms - open->start_ms <= SESSION_MAX_MS) {
             absorb(open, next);
-            open->named = next->named;
-            open->name = next->name;
         } else {
             out[sessions++].whole = *next;
         }

@@ -7,6 +7,9 @@
  *   session_assemble  joins them over hours: the next fragment continues the session if it starts at most timeout after
  *                     the session's end and ends at most SESSION_MAX_MS after its start
  *
+ * Neither needs what the other leaves: fragments may be stored as each flush found them, overlapping and of any number,
+ * and assembled at last; the sessions are those of merged ones.
+ *
  * Names: fragments with different session names never join. Around a change of epoch one session has two names; two
  * fragments are of the same session if any of their names (present or before) agree.
  *
@@ -32,12 +35,25 @@ struct session_fragment {
     struct pseudonym name, name_before;
     int64_t start_ms, end_ms; /* first and last event */
     int64_t events, views, goals, engaged_ms;
+    uint64_t goal_bits; /* bit i: the app's goal i was reached; SESSION_STARTED, SESSION_DONE */
+    bool has_entry, has_exit;
+    uint8_t entry, exit;        /* class of the entry dimension in the first event that has one, of the exit dimension in the last */
+    int64_t entry_ms, exit_ms;  /* when; of several at once the smallest class counts */
     uint32_t group; /* session_assemble's own */
 };
 
+#define SESSION_STARTED (1ULL << 62) /* with the event that `completion` starts with */
+#define SESSION_DONE (1ULL << 63)    /* … is done with */
+
 struct session {
-    struct session_fragment whole; /* sums, first and last event, and the names of its last fragment */
+    struct session_fragment whole; /* sums, first and last event, and its names: both around a change of epoch */
 };
+
+/* Tell fragment that an event of its at ms has class of the entry (exit) dimension: the first (last) in time counts, of
+ * several at once the smallest class. */
+void session_add_entry(struct session_fragment *fragment, int64_t ms, uint8_t class);
+/* See session_add_entry. */
+void session_add_exit(struct session_fragment *fragment, int64_t ms, uint8_t class);
 
 /* Sort fragments[0..count-1] of one user by name and start, and merge those of one name and UTC hour whose gap is at most
  * timeout_ms. Returns the new count. */

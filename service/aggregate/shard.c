@@ -61,6 +61,7 @@ void shard_reset(struct shard *shard)
         ranges_clear(&shard->nodes[i].applied);
     free(shard->nodes);
     free(shard->apps);
+    live_clear(&shard->live);
     fold_clear(&shard->fold);
     struct fold fold = shard->fold;
     *shard = (struct shard){.number = shard->number, .fold = fold};

@@ -15,6 +15,7 @@
 
 #include "service/aggregate/directory.h"
 #include "service/aggregate/fold.h"
+#include "service/aggregate/live.h"
 #include "service/aggregate/ranges.h"
 #include "service/stream/stream.h"
 
@@ -38,6 +39,7 @@ struct shard {
     char read[STREAM_ID_BYTES]; /* folded so far */
     bool verified;              /* the entry at off was found in the stream since the lease was taken */
     struct fold fold;
+    struct live live; /* what waits for the view of test apps */
     struct shard_node *nodes;
     size_t node_count;
     struct fold_app *apps;

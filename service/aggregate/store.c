@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/aggregate/expire.h"
+#include "service/aggregate/facts.h"
+#include "service/aggregate/fragments.h"
+#include "service/aggregate/linkage.h"
 #include "service/aggregate/rows.h"
-#include "service/base/clock.h"
+#include "service/aggregate/seen.h"
 
 #define LOCK_CLASS 0x7468726f /* "thro": the advisory locks of shards */
 
@@ -122,41 +126,6 @@ void store_give(struct db *db, struct shard *shard)
 
 /* Looking up */
 
-static enum result look_up_sources(struct db *db, struct shard *shard, struct failure *why)
-{
-    struct fold *fold = &shard->fold;
-    struct db_params *params = rows_params(shard);
-    db_array_begin(params, DB_ELEMENT_INT4);
-    for (size_t i = fold->sources_loaded; i < fold->sources_count; i++) {
-        db_array_int(params, fold->sources[i].app);
-        if (fold->sources[i].has_before)
-            db_array_int(params, fold->sources[i].app);
-    }
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = fold->sources_loaded; i < fold->sources_count; i++) {
-        rows_add_name(params, &fold->sources[i].name);
-        if (fold->sources[i].has_before)
-            rows_add_name(params, &fold->sources[i].before);
-    }
-    db_array_end(params);
-    PGresult *rows = NULL;
-    enum result result = rows_run(db, "store.seen",
-        "SELECT s.app, s.source, s.seqs::text FROM unnest($2::int[], $3::bytea[]) AS w (app, source)"
-        " JOIN state.seen s ON s.shard = $1 AND s.app = w.app AND s.source = w.source",
-        params, &rows, why);
-    for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
-        struct pseudonym name = rows_get_name(rows, i, 1);
-        uint32_t at = table_find(&fold->table, (uint32_t)db_get_int4(rows, i, 0), TABLE_SOURCE, &name);
-        assert(at != TABLE_NONE);
-        result = ranges_parse(&fold->sources[at].known, db_get_text(rows, i, 2));
-    }
-    PQclear(rows);
-    if (result == RESULT_OK)
-        fold->sources_loaded = fold->sources_count;
-    return result;
-}
-
 static enum result look_up_strangers(struct db *db, struct shard *shard, struct failure *why)
 {
     struct fold *fold = &shard->fold;
@@ -191,299 +160,9 @@ enum result store_look_up(struct db *db, struct shard *shard, struct failure *wh
 {
     enum result result = RESULT_OK;
     if (shard->fold.sources_loaded < shard->fold.sources_count)
-        result = look_up_sources(db, shard, why);
+        result = seen_look_up(db, shard, why);
     if (result == RESULT_OK && shard->fold.strangers_loaded < shard->fold.strangers_count)
         result = look_up_strangers(db, shard, why);
-    return result;
-}
-
-/* Linking epochs */
-
-/* Users that came under a new name and whose rows may still stand under an old one. */
-static enum result find_unlinked(struct db *db, struct shard *shard, bool *linked, struct failure *why)
-{
-    const struct fold *fold = &shard->fold;
-    struct db_params *params = rows_params(shard);
-    db_array_begin(params, DB_ELEMENT_INT4);
-    for (size_t i = 0; i < fold->users_count; i++)
-        db_array_int(params, fold->users[i].app);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < fold->users_count; i++)
-        rows_add_name(params, &fold->users[i].name);
-    db_array_end(params);
-    PGresult *rows = NULL;
-    enum result result = rows_run(db, "store.unlinked",
-        "SELECT p.app, p.usr FROM unnest($2::int[], $3::bytea[]) AS w (app, usr)"
-        " JOIN state.person p ON p.shard = $1 AND p.app = w.app AND p.usr = w.usr",
-        params, &rows, why);
-    for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
-        struct pseudonym name = rows_get_name(rows, i, 1);
-        uint32_t at = fold_find_user(fold, (uint32_t)db_get_int4(rows, i, 0), &name);
-        if (at != FOLD_NONE)
-            linked[at] = true;
-    }
-    PQclear(rows);
-    return result;
-}
-
-/* $1 shard, $2 apps, $3 old names, $4 present names, $5 days on which the aliases die; null: no alias. */
-static const char *const link_sql[][2] = {
-    {"link.person",
-        "WITH w AS (SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)),"
-        " gone AS (DELETE FROM state.person p USING w WHERE p.shard = $1 AND p.app = w.app AND p.usr = w.old"
-        "   RETURNING w.app, w.usr, p.first_day, p.last_receipt)"
-        " INSERT INTO state.person AS p (shard, app, usr, first_day, last_receipt)"
-        " SELECT $1, app, usr, min(first_day), max(last_receipt) FROM gone GROUP BY app, usr"
-        " ON CONFLICT (shard, app, usr) DO UPDATE SET first_day = least(p.first_day, excluded.first_day),"
-        " last_receipt = greatest(p.last_receipt, excluded.last_receipt)"},
-    {"link.person_month",
-        "WITH w AS (SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)),"
-        " gone AS (DELETE FROM state.person_month p USING w WHERE p.shard = $1 AND p.app = w.app AND p.usr = w.old"
-        "   RETURNING w.app, w.usr, p.month, p.days)"
-        " INSERT INTO state.person_month AS p (shard, app, usr, month, days)"
-        " SELECT $1, app, usr, month, bit_or(days) FROM gone GROUP BY app, usr, month"
-        " ON CONFLICT (shard, app, usr, month) DO UPDATE SET days = p.days | excluded.days"},
-    {"link.person_day",
-        "WITH w AS (SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)),"
-        " gone AS (DELETE FROM state.person_day p USING w WHERE p.shard = $1 AND p.app = w.app AND p.usr = w.old"
-        "   RETURNING w.app, w.usr, p.day, p.events, p.views)"
-        " INSERT INTO state.person_day AS p (shard, app, usr, day, events, views)"
-        " SELECT $1, app, usr, day, sum(events), sum(views) FROM gone GROUP BY app, usr, day"
-        " ON CONFLICT (shard, app, day, usr) DO UPDATE SET events = p.events + excluded.events,"
-        " views = p.views + excluded.views"},
-    {"link.fragment",
-        "UPDATE state.fragment f SET usr = w.usr"
-        " FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)"
-        " WHERE f.shard = $1 AND f.app = w.app AND f.usr = w.old"},
-    {"link.carry",
-        "WITH w AS (SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)),"
-        " gone AS (DELETE FROM state.carry c USING w WHERE c.shard = $1 AND c.app = w.app AND c.usr = w.old"
-        "   RETURNING w.app, w.usr, c.session, c.session_before, c.until_ms)"
-        " INSERT INTO state.carry AS c (shard, app, usr, session, session_before, until_ms)"
-        " SELECT DISTINCT ON (app, usr, session) $1, app, usr, session, session_before, until_ms FROM gone"
-        " ORDER BY app, usr, session, until_ms DESC ON CONFLICT (shard, app, usr, session)"
-        " DO UPDATE SET until_ms = greatest(c.until_ms, excluded.until_ms)"},
-    {"link.forward",
-        "UPDATE state.alias a SET usr = w.usr"
-        " FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)"
-        " WHERE a.shard = $1 AND a.app = w.app AND a.usr = w.old"},
-    {"link.alias",
-        "INSERT INTO state.alias AS a (shard, app, old, usr, dies_on)"
-        " SELECT DISTINCT ON (app, old) $1, app, old, usr, dies"
-        " FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)"
-        " WHERE dies IS NOT NULL"
-        " ON CONFLICT (shard, app, old) DO UPDATE SET usr = excluded.usr, dies_on = excluded.dies_on"},
-};
-
-/* Append the day on which user's aliases die: by receipt, as packets with old names are refused, not by the clock. */
-static void add_death(struct db_params *params, struct shard *shard, const struct fold_user *user)
-{
-    const struct fold_app *app = shard_find_app(shard, user->app);
-    int32_t day = app == NULL ? 0 : (int32_t)(app->epoch_since_ms / 86400000) + FOLD_ALIAS_DAYS;
-    if (user->last_receipt_day > day)
-        db_array_bytes(params, NULL, 0);
-    else
-        db_array_int(params, day);
-}
-
-/* The list of links: one for every old name of a user who has no row under the present one. */
-static struct db_params *link_params(struct shard *shard, const bool *linked, size_t *count)
-{
-    const struct fold *fold = &shard->fold;
-    struct db_params *params = rows_params(shard);
-    *count = 0;
-    for (int column = 0; column < 4; column++) {
-        static const enum db_element elements[] = {DB_ELEMENT_INT4, DB_ELEMENT_BYTEA, DB_ELEMENT_BYTEA,
-            DB_ELEMENT_DATE};
-        db_array_begin(params, elements[column]);
-        for (size_t i = 0; i < fold->users_count; i++) {
-            const struct fold_user *user = &fold->users[i];
-            for (size_t j = 0; !linked[i] && !user->anonymous && j < user->older; j++) {
-                if (column == 0)
-                    db_array_int(params, user->app);
-                else if (column == 3)
-                    add_death(params, shard, user);
-                else
-                    rows_add_name(params, column == 1 ? &user->old[j] : &user->name);
-                *count += column == 0 ? 1 : 0;
-            }
-        }
-        db_array_end(params);
-    }
-    return params;
-}
-
-static enum result link_users(struct db *db, struct shard *shard, struct failure *why)
-{
-    const struct fold *fold = &shard->fold;
-    bool any = false;
-    for (size_t i = 0; i < fold->users_count; i++)
-        any = any || fold->users[i].older > 0;
-    if (!any)
-        return RESULT_OK;
-    bool *linked = calloc(fold->users_count, sizeof *linked);
-    assert(linked != NULL);
-    enum result result = find_unlinked(db, shard, linked, why);
-    size_t count = 0;
-    struct db_params *params = link_params(shard, linked, &count);
-    for (size_t i = 0; result == RESULT_OK && count > 0 && i < sizeof link_sql / sizeof link_sql[0]; i++)
-        result = db_run(db, link_sql[i][0], link_sql[i][1], params, NULL, why);
-    db_params_free(params);
-    free(linked);
-    return result;
-}
-
-/* Fragments: read and remove what stands in the hours touched, merge, write back. */
-
-static int by_user(const void *left, const void *right)
-{
-    const struct fold_fragment *a = left;
-    const struct fold_fragment *b = right;
-    return (a->user > b->user) - (a->user < b->user);
-}
-
-static struct db_params *touched_hours(const struct shard *shard)
-{
-    const struct fold *fold = &shard->fold;
-    struct db_params *params = rows_params(shard);
-    db_array_begin(params, DB_ELEMENT_INT4);
-    for (size_t i = 0; i < fold->fragments_count; i++)
-        db_array_int(params, fold->users[fold->fragments[i].user].app);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < fold->fragments_count; i++)
-        rows_add_name(params, &fold->users[fold->fragments[i].user].name);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_INT8);
-    for (size_t i = 0; i < fold->fragments_count; i++) {
-        int64_t start = fold->fragments[i].piece.start_ms;
-        db_array_int(params, start - start % SESSION_HOUR_MS);
-    }
-    db_array_end(params);
-    return params;
-}
-
-/* Take the rows of the touched hours out of the table; *all is the fold's fragments and theirs, owned by the caller. */
-static enum result collect_fragments(struct db *db, struct shard *shard, struct fold_fragment **all, size_t *count,
-    struct failure *why)
-{
-    const struct fold *fold = &shard->fold;
-    PGresult *rows = NULL;
-    enum result result = rows_run(db, "store.take_fragments",
-        "DELETE FROM state.fragment f USING (SELECT DISTINCT app, usr, hour FROM"
-        "   unnest($2::int[], $3::bytea[], $4::bigint[]) AS u (app, usr, hour)) w"
-        " WHERE f.shard = $1 AND f.app = w.app AND f.usr = w.usr AND f.start_ms >= w.hour AND f.start_ms < w.hour + 3600000"
-        " RETURNING f.app, f.usr, session, session_before, start_ms, end_ms, events, views, goals, engaged_ms",
-        touched_hours(shard), &rows, why);
-    if (result != RESULT_OK)
-        return result;
-    size_t stored = (size_t)PQntuples(rows);
-    *all = calloc(fold->fragments_count + stored + 1, sizeof **all);
-    assert(*all != NULL);
-    if (fold->fragments_count > 0)
-        memcpy(*all, fold->fragments, fold->fragments_count * sizeof **all);
-    *count = fold->fragments_count;
-    for (int i = 0; i < (int)stored; i++) {
-        struct pseudonym name = rows_get_name(rows, i, 1);
-        uint32_t user = fold_find_user(fold, (uint32_t)db_get_int4(rows, i, 0), &name);
-        assert(user != FOLD_NONE);
-        (*all)[(*count)++] = (struct fold_fragment){.user = user, .piece = rows_get_fragment(rows, i, 2)};
-    }
-    PQclear(rows);
-    return RESULT_OK;
-}
-
-/* Merge the fragments of each user in place; returns how many are left. */
-static size_t merge_fragments(struct shard *shard, struct fold_fragment *all, size_t count)
-{
-    qsort(all, count, sizeof *all, by_user);
-    struct session_fragment *pieces = calloc(count + 1, sizeof *pieces);
-    assert(pieces != NULL);
-    size_t kept = 0;
-    for (size_t i = 0; i < count;) {
-        size_t mine = 0;
-        uint32_t user = all[i].user;
-        for (; i < count && all[i].user == user; i++)
-            pieces[mine++] = all[i].piece;
-        const struct fold_app *app = shard_find_app(shard, shard->fold.users[user].app);
-        mine = session_merge(pieces, mine, app == NULL ? 0 : app->definition->session_timeout_ms);
-        for (size_t j = 0; j < mine; j++)
-            all[kept++] = (struct fold_fragment){.user = user, .piece = pieces[j]};
-    }
-    free(pieces);
-    return kept;
-}
-
-enum fragment_column { COLUMN_START, COLUMN_END, COLUMN_EVENTS, COLUMN_VIEWS, COLUMN_GOALS, COLUMN_ENGAGED };
-
-static int64_t fragment_number(const struct session_fragment *piece, enum fragment_column column)
-{
-    switch (column) {
-    case COLUMN_START:
-        return piece->start_ms;
-    case COLUMN_END:
-        return piece->end_ms;
-    case COLUMN_EVENTS:
-        return piece->events;
-    case COLUMN_VIEWS:
-        return piece->views;
-    case COLUMN_GOALS:
-        return piece->goals;
-    case COLUMN_ENGAGED:
-        return piece->engaged_ms;
-    }
-    return 0;
-}
-
-static enum result put_fragments(struct db *db, const struct shard *shard, const struct fold_fragment *all, size_t count,
-    struct failure *why)
-{
-    const struct fold *fold = &shard->fold;
-    struct db_params *params = rows_params(shard);
-    db_array_begin(params, DB_ELEMENT_INT4);
-    for (size_t i = 0; i < count; i++)
-        db_array_int(params, fold->users[all[i].user].app);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < count; i++)
-        rows_add_name(params, &fold->users[all[i].user].name);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < count; i++)
-        db_array_bytes(params, all[i].piece.name.bytes, all[i].piece.named ? PSEUDONYM_BYTES : 0);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < count; i++)
-        db_array_bytes(params, all[i].piece.named_before ? all[i].piece.name_before.bytes : NULL, PSEUDONYM_BYTES);
-    db_array_end(params);
-    for (enum fragment_column column = COLUMN_START; column <= COLUMN_ENGAGED; column++) {
-        bool wide = column == COLUMN_START || column == COLUMN_END || column == COLUMN_ENGAGED;
-        db_array_begin(params, wide ? DB_ELEMENT_INT8 : DB_ELEMENT_INT4);
-        for (size_t i = 0; i < count; i++)
-            db_array_int(params, fragment_number(&all[i].piece, column));
-        db_array_end(params);
-    }
-    return rows_run(db, "store.put_fragments",
-        "INSERT INTO state.fragment (shard, app, usr, session, session_before, start_ms, end_ms, events, views, goals,"
-        " engaged_ms) SELECT $1, * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[],"
-        " $7::bigint[], $8::int[], $9::int[], $10::int[], $11::bigint[]) AS w (app, usr, session, before, start_ms, end_ms,"
-        " events, views, goals, engaged_ms) ORDER BY app, usr, start_ms",
-        params, NULL, why);
-}
-
-static enum result write_fragments(struct db *db, struct shard *shard, struct failure *why)
-{
-    if (shard->fold.fragments_count == 0)
-        return RESULT_OK;
-    struct fold_fragment *all = NULL;
-    size_t count = 0;
-    enum result result = collect_fragments(db, shard, &all, &count, why);
-    if (result != RESULT_OK)
-        return result;
-    count = merge_fragments(shard, all, count);
-    result = put_fragments(db, shard, all, count, why);
-    free(all);
     return result;
 }
 
@@ -544,13 +223,40 @@ static const char *const person_sql[][2] = {
         " views = p.views + excluded.views"},
 };
 
+/* The last of them where days have marks, $8. */
+static const char marked_sql[] =
+    "INSERT INTO state.person_day AS p (shard, app, usr, day, events, views, marks)"
+    " SELECT $1, app, usr, day, events, views, marks FROM unnest($2::int[], $3::bytea[], $4::date[], $5::int[], $6::int[],"
+    "   $7::date[], $8::varbit[]) AS d (app, usr, day, events, views, receipt, marks) ORDER BY app, day, usr"
+    " ON CONFLICT (shard, app, day, usr) DO UPDATE SET events = p.events + excluded.events,"
+    " views = p.views + excluded.views, marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)";
+
+/* Append the marks of the days that day_params takes. */
+static void add_marks(struct db_params *params, const struct fold *fold)
+{
+    db_array_begin(params, DB_ELEMENT_BITS);
+    for (size_t i = 0; i < fold->days_count; i++) {
+        const struct fold_day *day = &fold->days[i];
+        if (fold->users[day->user].anonymous)
+            continue;
+        db_array_bytes(params, day->marks == FOLD_NONE ? NULL : fold->marks[day->marks].bits, FOLD_MARKS_BYTES);
+    }
+    db_array_end(params);
+}
+
 static enum result write_persons(struct db *db, const struct shard *shard, struct failure *why)
 {
+    enum { LAST = sizeof person_sql / sizeof person_sql[0] - 1 };
     size_t count;
     struct db_params *params = day_params(shard, false, &count);
+    bool marked = shard->fold.marks_count > 0;
     enum result result = RESULT_OK;
-    for (size_t i = 0; count > 0 && result == RESULT_OK && i < sizeof person_sql / sizeof person_sql[0]; i++)
+    for (size_t i = 0; count > 0 && result == RESULT_OK && i < (marked ? LAST : LAST + 1); i++)
         result = db_run(db, person_sql[i][0], person_sql[i][1], params, NULL, why);
+    if (count > 0 && result == RESULT_OK && marked) {
+        add_marks(params, &shard->fold);
+        result = db_run(db, "store.marked_day", marked_sql, params, NULL, why);
+    }
     db_params_free(params);
     if (result != RESULT_OK)
         return result;
@@ -565,65 +271,7 @@ static enum result write_persons(struct db *db, const struct shard *shard, struc
     return result;
 }
 
-/* Sources, the account, nodes, epochs */
-
-static void add_seen_names(struct db_params *params, const struct fold *fold)
-{
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < fold->sources_count; i++) {
-        const struct fold_source *source = &fold->sources[i];
-        if (source->added.count > 0) {
-            rows_add_name(params, &source->name);
-            if (source->has_before)
-                rows_add_name(params, &source->before);
-        }
-    }
-    db_array_end(params);
-}
-
-static void add_seen_numbers(struct db_params *params, const struct fold *fold, bool day)
-{
-    db_array_begin(params, day ? DB_ELEMENT_DATE : DB_ELEMENT_INT4);
-    for (size_t i = 0; i < fold->sources_count; i++) {
-        const struct fold_source *source = &fold->sources[i];
-        for (int names = source->added.count == 0 ? 0 : source->has_before ? 2 : 1; names > 0; names--)
-            db_array_int(params, day ? (int64_t)source->receipt_day : (int64_t)source->app);
-    }
-    db_array_end(params);
-}
-
-static void add_seen_ranges(struct db_params *params, const struct fold *fold)
-{
-    db_array_begin(params, DB_ELEMENT_TEXT);
-    for (size_t i = 0; i < fold->sources_count; i++) {
-        const struct fold_source *source = &fold->sources[i];
-        if (source->added.count == 0)
-            continue;
-        char *text = ranges_format(&source->added);
-        for (int names = source->has_before ? 2 : 1; names > 0; names--)
-            db_array_bytes(params, text, strlen(text));
-        free(text);
-    }
-    db_array_end(params);
-}
-
-static enum result write_seen(struct db *db, const struct shard *shard, struct failure *why)
-{
-    if (shard->fold.sources_count == 0)
-        return RESULT_OK;
-    struct db_params *params = rows_params(shard);
-    add_seen_numbers(params, &shard->fold, false);
-    add_seen_names(params, &shard->fold);
-    add_seen_numbers(params, &shard->fold, true);
-    add_seen_ranges(params, &shard->fold);
-    return rows_run(db, "store.put_seen",
-        "INSERT INTO state.seen AS s (shard, app, source, day, seqs)"
-        " SELECT $1, app, source, day, range_agg(seqs::int8multirange)"
-        " FROM unnest($2::int[], $3::bytea[], $4::date[], $5::text[]) AS w (app, source, day, seqs)"
-        " GROUP BY app, source, day ORDER BY app, source, day"
-        " ON CONFLICT (shard, app, source, day) DO UPDATE SET seqs = s.seqs + excluded.seqs",
-        params, NULL, why);
-}
+/* The account, nodes, epochs */
 
 static enum result write_tallies(struct db *db, const struct shard *shard, struct failure *why)
 {
@@ -748,14 +396,13 @@ static enum result write_offset(struct db *db, const struct shard *shard, struct
 
 enum result store_write(struct db *db, struct shard *shard, struct failure *why)
 {
-    static enum result (*const before[])(struct db *, struct shard *, struct failure *) = {link_users, write_fragments};
-    static enum result (*const after[])(struct db *, const struct shard *, struct failure *) = {write_persons,
-        write_seen, write_tallies, write_refusals, write_nodes, write_epochs};
+    static enum result (*const parts[])(struct db *, const struct shard *, struct failure *) = {fragments_write,
+        write_persons, facts_write, seen_write, write_tallies, write_refusals, write_nodes, write_epochs};
     enum result result = write_offset(db, shard, why);
-    for (size_t i = 0; result == RESULT_OK && i < sizeof before / sizeof before[0]; i++)
-        result = before[i](db, shard, why);
-    for (size_t i = 0; result == RESULT_OK && i < sizeof after / sizeof after[0]; i++)
-        result = after[i](db, shard, why);
+    if (result == RESULT_OK)
+        result = linkage_write(db, shard, why);
+    for (size_t i = 0; result == RESULT_OK && i < sizeof parts / sizeof parts[0]; i++)
+        result = parts[i](db, shard, why);
     return result;
 }
 
@@ -771,6 +418,11 @@ enum result store_erase(struct db *db, struct shard *shard, const struct packet_
         {"erase.fragment", "DELETE FROM state.fragment " ERASED},
         {"erase.carry", "DELETE FROM state.carry " ERASED},
         {"erase.day", "DELETE FROM state.person_day " ERASED},
+        {"erase.period", "DELETE FROM state.person_period " ERASED},
+        {"erase.step", "DELETE FROM state.step " ERASED},
+        {"erase.measure", "DELETE FROM state.person_measure " ERASED},
+        {"erase.outcome", "DELETE FROM state.person_outcome " ERASED},
+        {"erase.entity", "DELETE FROM state.person_entity " ERASED},
         {"erase.month", "DELETE FROM state.person_month " ERASED},
         {"erase.person", "DELETE FROM state.person " ERASED},
         {"erase.alias", "DELETE FROM state.alias " ERASED},
@@ -796,6 +448,12 @@ enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct
         {"purge.fragment", "DELETE FROM state.fragment WHERE shard = $1 AND app = $2"},
         {"purge.carry", "DELETE FROM state.carry WHERE shard = $1 AND app = $2"},
         {"purge.day", "DELETE FROM state.person_day WHERE shard = $1 AND app = $2"},
+        {"purge.period", "DELETE FROM state.person_period WHERE shard = $1 AND app = $2"},
+        {"purge.step", "DELETE FROM state.step WHERE shard = $1 AND app = $2"},
+        {"purge.measure", "DELETE FROM state.person_measure WHERE shard = $1 AND app = $2"},
+        {"purge.outcome", "DELETE FROM state.person_outcome WHERE shard = $1 AND app = $2"},
+        {"purge.touched", "DELETE FROM state.person_entity WHERE shard = $1 AND app = $2"},
+        {"purge.entity", "DELETE FROM state.entity WHERE shard = $1 AND app = $2"},
         {"purge.visitor", "DELETE FROM state.visitor_day WHERE shard = $1 AND app = $2"},
         {"purge.month", "DELETE FROM state.person_month WHERE shard = $1 AND app = $2"},
         {"purge.person", "DELETE FROM state.person WHERE shard = $1 AND app = $2"},
@@ -813,128 +471,10 @@ enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct
 
 /* Lifetimes */
 
-/* $1 shard, $2 app, $3 today (UTC), $4 the app's horizon in days, $5 its lateness in days, $6 importing, $7 today or the
- * watermark's day: what was received later may still be under way, and be a repetition or under an old name. Sums go 70
- * days after their release: a month's release reads 62. */
-static const char *const expire_sql[][2] = {
-    {"expire.seen",
-        "DELETE FROM state.seen WHERE shard = $1 AND app = $2 AND day < $7::date - ($5::int + 2) AND NOT $6::bool"},
-    {"expire.alias", "DELETE FROM state.alias WHERE shard = $1 AND app = $2 AND dies_on < $7"},
-    {"expire.person",
-        "WITH gone AS (DELETE FROM state.person WHERE shard = $1 AND app = $2 AND last_receipt < $3::date - $4::int"
-        "   AND NOT $6::bool RETURNING usr)"
-        " DELETE FROM state.person_month m USING gone WHERE m.shard = $1 AND m.app = $2 AND m.usr = gone.usr"},
-    {"expire.tally", "DELETE FROM state.tally WHERE shard = $1 AND app = $2 AND day < $3::date - $4::int"},
-    {"expire.refused", "DELETE FROM state.refused WHERE shard = $1 AND app IN ($2, 0) AND day < $3::date - $4::int"},
-    {"expire.triple",
-        "DELETE FROM state.triple WHERE shard = $1 AND app = $2"
-        " AND day < (SELECT activity_through FROM release.progress WHERE app = $2) - 70"},
-    {"expire.day_sum",
-        "DELETE FROM state.day_sum WHERE shard = $1 AND app = $2"
-        " AND day < (SELECT activity_through FROM release.progress WHERE app = $2) - 70"},
-    {"expire.session_sum",
-        "DELETE FROM state.session_sum WHERE shard = $1 AND app = $2"
-        " AND day < (SELECT sessions_through FROM release.progress WHERE app = $2) - 70"},
-};
-
-/* Active days fold: in months that ended 35 days before the last closed day, one day an ISO week is kept, the first; in
- * those that ended 98 days before, one a month. x & -x is the lowest bit of x. $3: month, $4: masks of its weeks. */
-#define KEPT "(SELECT bit_or((days & m) & -(days & m)) FROM unnest($4::int[]) AS m)"
-static const char *const fold_sql[][2] = {
-    {"expire.fold_weeks",
-        "UPDATE state.person_month SET days = " KEPT " WHERE shard = $1 AND app = $2 AND month = $3 AND days <> " KEPT},
-    {"expire.fold_months",
-        "UPDATE state.person_month SET days = " KEPT " WHERE shard = $1 AND app = $2 AND month <= $3 AND days <> " KEPT},
-    {"expire.month", "DELETE FROM state.person_month WHERE shard = $1 AND app = $2 AND month < $3"},
-};
-
-enum fold_rule { FOLD_WEEKS, FOLD_MONTHS, FOLD_AWAY };
-
-/* Append masks of the bits of the days of month (its first day) that lie in one ISO week each. */
-static void add_week_masks(struct db_params *params, int32_t month, int32_t length)
-{
-    int32_t mask = 0;
-    for (int32_t day = 0; day < length; day++) {
-        mask |= (int32_t)(1u << day);
-        /* 1970-01-01 was a Thursday: weeks begin where (day + 3) mod 7 is 0. */
-        if ((month + day + 4) % 7 != 0 && day != length - 1)
-            continue;
-        db_array_int(params, mask);
-        mask = 0;
-    }
-}
-
-static enum result fold_month(struct db *db, const struct shard *shard, uint32_t app, int32_t month, int32_t length,
-    enum fold_rule rule, struct failure *why)
-{
-    struct db_params *params = rows_params(shard);
-    db_int4(params, (int32_t)app);
-    db_date(params, month);
-    if (rule != FOLD_AWAY) {
-        db_array_begin(params, DB_ELEMENT_INT4);
-        if (rule == FOLD_WEEKS)
-            add_week_masks(params, month, length);
-        else
-            db_array_int(params, INT32_MAX);
-        db_array_end(params);
-    }
-    return rows_run(db, fold_sql[rule][0], fold_sql[rule][1], params, NULL, why);
-}
-
-static int32_t month_before(int32_t day, int32_t *length)
-{
-    int year;
-    unsigned month;
-    unsigned date;
-    clock_civil_from_days(day, &year, &month, &date);
-    int32_t next = clock_days_from_civil(year, month, 1);
-    clock_civil_from_days(next - 1, &year, &month, &date);
-    *length = (int32_t)date;
-    return next - (int32_t)date;
-}
-
-/* Once after each close: every statement looks at all months of the app. Three months end within 35 to 98 days. */
-static enum result fold_days(struct db *db, const struct shard *shard, const struct fold_app *app, struct failure *why)
-{
-    if (app->activity_through == FOLD_NO_DAY || app->activity_through == app->folded_through)
-        return RESULT_OK;
-    int32_t length = 0;
-    int32_t month = month_before(app->activity_through - 98, &length);
-    enum result result = fold_month(db, shard, app->app, month, length, FOLD_MONTHS, why);
-    month = app->activity_through - 35;
-    for (int i = 0; result == RESULT_OK && i < 3; i++) {
-        month = month_before(month, &length);
-        result = fold_month(db, shard, app->app, month, length, FOLD_WEEKS, why);
-    }
-    if (result == RESULT_OK)
-        result = fold_month(db, shard, app->app,
-            app->activity_through - (int32_t)app->definition->horizon_days - 31, 0, FOLD_AWAY, why);
-    return result;
-}
-
 struct expiry {
     struct shard *shard;
     int64_t now_ms;
 };
-
-static enum result expire_app(struct db *db, const struct shard *shard, const struct fold_app *app, int64_t now_ms,
-    struct failure *why)
-{
-    struct db_params *params = rows_params(shard);
-    db_int4(params, (int32_t)app->app);
-    db_date(params, (int32_t)(now_ms / 86400000));
-    db_int4(params, (int32_t)app->definition->horizon_days);
-    db_int4(params, (int32_t)(app->definition->lateness_ms / 86400000) + 1);
-    db_bool(params, app->definition->mode == APP_MODE_IMPORTING);
-    int64_t watermark_ms = shard_watermark(shard);
-    bool behind = watermark_ms != INT64_MIN && watermark_ms < now_ms;
-    db_date(params, (int32_t)((behind ? watermark_ms : now_ms) / 86400000));
-    enum result result = RESULT_OK;
-    for (size_t i = 0; result == RESULT_OK && i < sizeof expire_sql / sizeof expire_sql[0]; i++)
-        result = db_run(db, expire_sql[i][0], expire_sql[i][1], params, NULL, why);
-    db_params_free(params);
-    return result == RESULT_OK ? fold_days(db, shard, app, why) : result;
-}
 
 static enum result expire_body(struct db *db, void *context, struct failure *why)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "service/aggregate/close.h"
+#include "service/aggregate/live.h"
 #include "service/aggregate/shard.h"
 #include "service/aggregate/store.h"
 #include "service/base/clock.h"
@@ -18,6 +19,7 @@
 #define LEASE_PERIOD_MS 1000
 #define REPORT_PERIOD_MS 2000
 #define EXPIRE_PERIOD_MS 3600000
+#define SWEEP_PERIOD_MS 2000
 #define IDLE_FACTOR 6          /* an offset alone may wait so many times longer than events */
 #define RETRY_MS 500
 #define GATHER_MS 100          /* after a small read: nobody waits for what is not flushed, and larger reads are cheaper */
@@ -32,7 +34,7 @@ struct bench {
     struct shard *shards;
     size_t shard_count;
     const struct directory *directory;
-    int64_t next_lease_ms, next_report_ms, next_expire_ms; /* steady clock */
+    int64_t next_lease_ms, next_report_ms, next_expire_ms, next_sweep_ms; /* steady clock */
     struct failure why;
 };
 
@@ -121,10 +123,16 @@ static enum result flush_body(struct db *db, void *context, struct failure *why)
 {
     struct flush *flush = context;
     enum result result = store_write(db, flush->shard, why);
+    if (result == RESULT_OK)
+        result = live_write(db, &flush->shard->live, why);
     if (result == RESULT_OK && flush->control->type == PACKET_ERASE)
         result = store_erase(db, flush->shard, &flush->control->erase, why);
+    if (result == RESULT_OK && flush->control->type == PACKET_ERASE)
+        result = live_erase(db, &flush->control->erase, why);
     if (result == RESULT_OK && flush->control->type == PACKET_PURGE)
         result = store_purge(db, flush->shard, flush->control->purge.app, why);
+    if (result == RESULT_OK && flush->control->type == PACKET_PURGE)
+        result = live_purge(db, flush->control->purge.app, why);
     if (result == RESULT_OK && close_is_due(flush->shard, flush->watermark_ms))
         result = close_due(db, flush->shard, flush->watermark_ms, &flush->days, why);
     return result;
@@ -151,6 +159,7 @@ static void settle(struct shard *shard)
     for (size_t i = 0; i < shard->app_count; i++)
         shard->apps[i].epoch_changed = false;
     fold_clear(&shard->fold);
+    live_clear(&shard->live);
     shard->entries = 0;
     shard->waiting_since_ms = 0;
 }
@@ -186,6 +195,8 @@ static bool is_due(const struct bench *bench, struct shard *shard, bool over)
     if (shard->entries == 0)
         return false;
     int64_t wait_ms = bench->config->aggregate_flush_ms * (fold_is_empty(&shard->fold) ? IDLE_FACTOR : 1);
+    if (live_waits(&shard->live) && wait_ms > LIVE_FLUSH_MS)
+        wait_ms = LIVE_FLUSH_MS;
     return over || clock_steady_ms() - shard->waiting_since_ms >= wait_ms;
 }
 
@@ -238,6 +249,7 @@ static void apply_counts(struct shard *shard, struct packet_reader *reader)
     enum result result = packet_read_counts(reader, &at_ms, rows, sizeof rows / sizeof rows[0], &count);
     assert(result == RESULT_OK);
     fold_refuse(&shard->fold, at_ms, rows, count);
+    live_refuse(&shard->live, shard->directory, at_ms, rows, count);
 }
 
 /* Carry out an erase or purge packet: what came before it goes into the database with it. False: shard given up. */
@@ -303,6 +315,7 @@ static bool apply_entry(struct bench *bench, struct shard *shard, const struct s
     switch (header.type) {
     case PACKET_EVENTS:
         fold_apply(&shard->fold, entry->bytes, entry->length, shard_find_app, shard);
+        live_take(&shard->live, shard->directory, entry->bytes, entry->length);
         return true;
     case PACKET_WATERMARK:
         apply_watermark(node, &reader);
@@ -443,6 +456,17 @@ static void read_and_apply(struct bench *bench)
         (void)lifecycle_sleep_ms(GATHER_MS);
 }
 
+/* Whether a test app came to its end: no other app ever goes. */
+static bool has_lost_apps(const struct directory *last, const struct directory *next)
+{
+    size_t before = 0;
+    size_t after;
+    if (last != NULL)
+        (void)directory_apps(last, &before);
+    (void)directory_apps(next, &after);
+    return after < before;
+}
+
 static void follow_directory(struct bench *bench)
 {
     const struct directory *next = directory_current();
@@ -452,6 +476,8 @@ static void follow_directory(struct bench *bench)
     }
     const struct directory *last = bench->directory;
     bench->directory = next;
+    if (has_lost_apps(last, next))
+        bench->next_expire_ms = clock_steady_ms();
     for (size_t i = 0; i < bench->shard_count; i++) {
         struct shard *shard = &bench->shards[i];
         shard->directory = next;
@@ -522,9 +548,22 @@ static void expire(struct bench *bench)
         if (!shard->held || (shard->entries > 0 && !flush_shard(bench, shard, NULL)))
             continue;
         enum result result = store_expire(bench->db, shard, clock_now_ms(), &bench->why);
+        if (result == RESULT_OK)
+            result = live_forget(bench->db, shard->number, &bench->why);
         if (result != RESULT_OK)
             give_up(bench, shard, "expire", result);
     }
+}
+
+/* The live views are the whole installation's: who holds the first shard cleans them. */
+static void sweep(struct bench *bench)
+{
+    if (bench->index != 0 || !bench->shards[0].held || clock_steady_ms() < bench->next_sweep_ms)
+        return;
+    bench->next_sweep_ms = clock_steady_ms() + SWEEP_PERIOD_MS;
+    enum result result = live_sweep(bench->db, &bench->why);
+    if (result != RESULT_OK)
+        warn(bench, "sweep", NULL, result);
 }
 
 /* Statements take whole batches: planning each for its size costs little, and a plan made when the tables were empty
@@ -560,6 +599,7 @@ static void turn(struct bench *bench)
     flush_due(bench, false);
     report(bench);
     expire(bench);
+    sweep(bench);
 }
 
 void *worker_run(void *context)

@@ -15,8 +15,11 @@
 #include "schema/app.h"
 #include "schema/failure.h"
 
-/* Check the counting members of root, whose events and routes are compiled in app already, and add the goals to app's
- * events. On failure app is as valid as before, for definition_free. */
+/* Compile the counting members of root, whose events and routes are compiled in app already: the lists of what is counted,
+ * and what each event counts for. On failure app is as valid as before, for definition_free. */
 enum result counting_compile(const json_t *root, struct app *app, struct failure *why);
+
+/* Free what counting_compile gave to app and its events, also after it failed. */
+void counting_free(struct app *app);
 
 #endif

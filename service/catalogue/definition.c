@@ -6,6 +6,7 @@
 
 #include "service/catalogue/counting.h"
 #include "service/catalogue/shape.h"
+#include "service/catalogue/succession.h"
 
 #define ROWS(table) (sizeof(table) / sizeof(table)[0])
 #define TITLE {"title", SHAPE_TEXT, false, 1, 200, NULL}
@@ -22,6 +23,7 @@ static const char *const types[] = {
     [APP_PROP_NUMBER] = "number",
     [APP_PROP_BOOLEAN] = "boolean",
     [APP_PROP_ROUTE] = "route",
+    [APP_PROP_ENTITY] = "entity",
     NULL,
 };
 static const char *const origins_of_values[] = {"user_agent", NULL};
@@ -63,17 +65,17 @@ static const struct shape_member root_members[] = {
     {"recipients", SHAPE_TEXTS, false, 0, 50, NULL},
     {"events", SHAPE_OBJECTS, true, 1, APP_EVENTS_MAX, NULL},
     {"routes", SHAPE_TEXTS, false, 0, APP_ROUTES_MAX, NULL},
-    {"dimensions", SHAPE_OBJECTS, false, 0, 20, NULL},
+    {"dimensions", SHAPE_OBJECTS, false, 0, DIMENSIONS_MAX, NULL},
     {"sources", SHAPE_OBJECTS, false, 0, DIMENSION_VALUES_MAX, NULL},
-    {"features", SHAPE_OBJECTS, false, 0, 50, NULL},
-    {"goals", SHAPE_OBJECTS, false, 0, 50, NULL},
+    {"features", SHAPE_OBJECTS, false, 0, FEATURES_MAX, NULL},
+    {"goals", SHAPE_OBJECTS, false, 0, GOALS_MAX, NULL},
     {"completion", SHAPE_OBJECT, false, 0, 0, NULL},
-    {"funnels", SHAPE_OBJECTS, false, 0, 20, NULL},
-    {"measures", SHAPE_OBJECTS, false, 0, 50, NULL},
-    {"outcomes", SHAPE_OBJECTS, false, 0, 20, NULL},
-    {"entities", SHAPE_OBJECTS, false, 0, 20, NULL},
-    {"paths", SHAPE_OBJECTS, false, 0, 10, NULL},
-    {"segments", SHAPE_OBJECTS, false, 0, 20, NULL},
+    {"funnels", SHAPE_OBJECTS, false, 0, FUNNELS_MAX, NULL},
+    {"measures", SHAPE_OBJECTS, false, 0, MEASURES_MAX, NULL},
+    {"outcomes", SHAPE_OBJECTS, false, 0, OUTCOMES_MAX, NULL},
+    {"entities", SHAPE_OBJECTS, false, 0, ENTITIES_MAX, NULL},
+    {"paths", SHAPE_OBJECTS, false, 0, PATHS_MAX, NULL},
+    {"segments", SHAPE_OBJECTS, false, 0, SEGMENTS_MAX, NULL},
     {"retention", SHAPE_OBJECT, false, 0, 0, NULL},
     {"privacy", SHAPE_OBJECT, false, 0, 0, NULL},
 };
@@ -312,6 +314,7 @@ static enum result compile_prop(const json_t *object, const struct shape_place *
         [APP_PROP_NUMBER] = {number_members, ROWS(number_members)},
         [APP_PROP_BOOLEAN] = {plain_members, ROWS(plain_members)},
         [APP_PROP_ROUTE] = {plain_members, ROWS(plain_members)},
+        [APP_PROP_ENTITY] = {plain_members, ROWS(plain_members)},
     };
     /* An unknown or missing type is complained of by any of the tables. */
     int type = shape_choice(object, "type", types, APP_PROP_BOOLEAN);
@@ -602,6 +605,7 @@ enum result definition_parse(const char *text, size_t length, struct app *out, s
 
 void definition_free(struct app *app)
 {
+    counting_free(app);
     for (size_t i = 0; i < app->event_count; i++) {
         struct app_event *event = &app->events[i];
         for (size_t j = 0; j < event->prop_count; j++) {
@@ -609,7 +613,6 @@ void definition_free(struct app *app)
             free(event->props[j].by_value);
         }
         free(event->props);
-        free(event->goals);
     }
     free(app->events);
     free(app->by_name);
@@ -707,7 +710,8 @@ enum result definition_check_successor(const struct app *now, const struct app *
         if (result != RESULT_OK)
             return result;
     }
-    return check_routes_follow(now, next, why);
+    kept = check_routes_follow(now, next, why);
+    return kept == RESULT_OK ? succession_check(now, next, why) : kept;
 }
 
 enum result definition_check_releasable(const struct app *app, struct failure *why)

@@ -28,7 +28,8 @@ void definition_free(struct app *app);
 
 /* What of `next` cannot follow `now`: name, time zone and population are immutable; events, properties, enumeration
  * values and routes keep their positions (new ones go to the end); a property keeps its type, a number its min and
- * step; the preset does not become weaker nor k smaller. RESULT_INVALID with the member. */
+ * step; counted things keep their place and meaning (succession.h); the preset does not become weaker nor k smaller.
+ * RESULT_INVALID with the member. */
 enum result definition_check_successor(const struct app *now, const struct app *next, struct failure *why);
 
 /* Whether this build's release layer can publish under app's preset. RESULT_INVALID with privacy.preset and what to

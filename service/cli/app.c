@@ -2,7 +2,7 @@
  * throng app: apps, their definitions and write keys. Every change is one transaction with its audit leaf.
  *
  * Sees:     write keys while they are made; nothing of a person.
- * Uses:     service/catalogue, service/db, service/cli/act, apps, diff.
+ * Uses:     service/catalogue, service/db, service/cli/act, apps, diff, twin, types, writekey.
  * Threads:  one.
  * Failure:  exit status; nothing is changed.
  */
@@ -22,6 +22,9 @@
 #include "service/cli/diff.h"
 #include "service/cli/flags.h"
 #include "service/cli/grid.h"
+#include "service/cli/twin.h"
+#include "service/cli/types.h"
+#include "service/cli/writekey.h"
 
 #define DEFINITION_MAX_BYTES (4 * 1024 * 1024)
 
@@ -32,7 +35,7 @@ struct draft {
     json_t *root;
     struct app app;
     bool compiled;
-    uint8_t hash[crypto_hash_sha256_BYTES];
+    uint8_t hash[APPS_HASH_BYTES];
 };
 
 static void free_draft(struct draft *draft)
@@ -64,15 +67,6 @@ static enum result read_file(const char *path, struct draft *out, struct failure
     return RESULT_OK;
 }
 
-/* SHA-256 of the canonical form: sorted, compact. */
-static void hash_draft(struct draft *draft)
-{
-    char *canonical = json_dumps(draft->root, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(15));
-    const char *text = canonical == NULL ? "" : canonical;
-    crypto_hash_sha256(draft->hash, (const unsigned char *)text, strlen(text));
-    free(canonical);
-}
-
 /* Read and check a definition. Free with free_draft whatever is returned. */
 static enum result read_draft(const char *path, struct draft *out, struct failure *why)
 {
@@ -85,7 +79,7 @@ static enum result read_draft(const char *path, struct draft *out, struct failur
         return result;
     out->compiled = true;
     out->root = json_loadb(out->text, out->length, 0, NULL);
-    hash_draft(out);
+    apps_hash_definition(out->root, out->hash);
     return RESULT_OK;
 }
 
@@ -123,7 +117,7 @@ static enum result check_new(struct db *db, const struct app *app, struct failur
     enum result result = ask(db, "app_taken", "SELECT EXISTS (SELECT FROM config.app WHERE name = $1::text)", app->name,
         &taken, why);
     if (result == RESULT_OK && taken) {
-        failure_set(why, "name", "there is an app of this name already; `throng app apply` changes it");
+        failure_set(why, "name", "there is an app of this name already, or a test app; `throng app apply` changes an app");
         return RESULT_INVALID;
     }
     if (result == RESULT_OK)
@@ -145,22 +139,6 @@ static enum result record_lowered(struct db *db, const struct app *app, struct f
         result = act_append(db, &act, why);
     }
     act_free(&act);
-    return result;
-}
-
-static enum result insert_definition(struct db *db, int32_t app, int32_t version, const struct draft *draft,
-    const struct act *act, struct failure *why)
-{
-    struct db_params *params = db_params_new();
-    db_int4(params, app);
-    db_int4(params, version);
-    db_text(params, draft->text);
-    db_bytes(params, draft->hash, sizeof draft->hash);
-    db_uuid(params, act->head.id);
-    enum result result = db_run(db, "app_definition",
-        "INSERT INTO config.definition (app, version, body, hash, leaf) VALUES ($1, $2, ($3::text)::jsonb, $4, $5)",
-        params, NULL, why);
-    db_params_free(params);
     return result;
 }
 
@@ -202,7 +180,7 @@ static enum result add_in_transaction(struct db *db, void *context, struct failu
     if (result == RESULT_OK)
         result = insert_app(db, draft, &act, &id, why);
     if (result == RESULT_OK)
-        result = insert_definition(db, id, 1, draft, &act, why);
+        result = apps_write_definition(db, id, 1, draft->text, draft->hash, act.head.id, why);
     if (result == RESULT_OK && is_unprotected(draft->app.preset))
         result = record_lowered(db, &draft->app, why);
 out:
@@ -311,9 +289,12 @@ static enum result apply_in_transaction(struct db *db, void *context, struct fai
     leaf_int(act.leaf, "version", change->now->version + 1);
     result = act_append(db, &act, why);
     if (result == RESULT_OK)
-        result = insert_definition(db, change->now->id, change->now->version + 1, change->next, &act, why);
+        result = apps_write_definition(db, change->now->id, change->now->version + 1, change->next->text,
+            change->next->hash, act.head.id, why);
     if (result == RESULT_OK)
         result = move_version(db, change->now, &act, why);
+    if (result == RESULT_OK)
+        result = twin_follow(db, change->now->id, change->next->root, why);
 out:
     act_free(&act);
     return result;
@@ -367,6 +348,11 @@ static enum result apply_draft(struct command_context *context, struct db *db, c
     enum result result = apps_find(db, draft->app.name, &now, why);
     if (result != RESULT_OK)
         return result;
+    if (now.twin) {
+        apps_row_free(&now);
+        failure_set(why, "name", "is that of a test app, which follows its app");
+        return RESULT_INVALID;
+    }
     json_t *body = json_loads(now.body, 0, NULL);
     json_t *differences = diff_documents(body, draft->root);
     struct change change = {.now = &now, .next = draft};
@@ -430,6 +416,11 @@ static int check(struct command_context *context, const char *path)
 
 /* --- list and show ------------------------------------------------------------------------------------------------- */
 
+static const char *text_or_null(const PGresult *rows, int row, int column)
+{
+    return db_is_null(rows, row, column) ? NULL : db_get_text(rows, row, column);
+}
+
 static json_t *list_row(const PGresult *rows, int row)
 {
     struct app app;
@@ -441,28 +432,29 @@ static json_t *list_row(const PGresult *rows, int row)
         events = app.event_count;
         definition_free(&app);
     }
-    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:I,s:s*}", "app", db_get_text(rows, row, 0), "version",
+    return json_pack("{s:s,s:i,s:s,s:s,s:s,s:I,s:s*,s:s*,s:s*}", "app", db_get_text(rows, row, 0), "version",
         (int)db_get_int4(rows, row, 1), "mode", db_get_text(rows, row, 2), "time_zone", db_get_text(rows, row, 4), "preset",
         preset, "events", (json_int_t)events, "sealed_through",
-        db_is_null(rows, row, 5) ? NULL : db_get_text(rows, row, 5));
+        text_or_null(rows, row, 5), "twin_of", text_or_null(rows, row, 6), "lives_until", text_or_null(rows, row, 7));
 }
 
 static void print_list(const json_t *list)
 {
     size_t index;
     json_t *row;
-    const char *app, *mode, *zone, *preset, *sealed;
+    const char *app, *mode, *zone, *preset, *sealed, *twin_of, *until;
     int version;
     json_int_t events;
-    struct grid *grid = grid_new("lrllrll");
-    static const char *const heads[] = {"app", "version", "mode", "preset", "events", "time zone", "sealed through"};
+    struct grid *grid = grid_new("lrllrlll");
+    static const char *const heads[] = {"app", "version", "mode", "preset", "events", "time zone", "sealed through", "test app"};
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
         grid_cell(grid, heads[i]);
     json_array_foreach(list, index, row)
     {
         sealed = "-";
-        json_unpack(row, "{s:s,s:i,s:s,s:s,s:s,s:I,s?s}", "app", &app, "version", &version, "mode", &mode, "time_zone",
-            &zone, "preset", &preset, "events", &events, "sealed_through", &sealed);
+        twin_of = until = NULL;
+        json_unpack(row, "{s:s,s:i,s:s,s:s,s:s,s:I,s?s,s?s,s?s}", "app", &app, "version", &version, "mode", &mode, "time_zone",
+            &zone, "preset", &preset, "events", &events, "sealed_through", &sealed, "twin_of", &twin_of, "lives_until", &until);
         grid_cell(grid, app);
         grid_format(grid, "%d", version);
         grid_cell(grid, mode);
@@ -470,6 +462,10 @@ static void print_list(const json_t *list)
         grid_format(grid, "%lld", (long long)events);
         grid_cell(grid, zone);
         grid_cell(grid, sealed);
+        if (twin_of == NULL)
+            grid_cell(grid, "-");
+        else
+            grid_format(grid, "of %s, until %s", twin_of, until);
     }
     grid_print(grid, stdout);
     grid_free(grid);
@@ -483,8 +479,10 @@ static int list(struct command_context *context)
     if (db == NULL)
         return 1;
     enum result result = db_run(db, "app_list",
-        "SELECT a.name, a.version, a.mode, d.body::text, a.time_zone, p.activity_through::text FROM config.app a"
-        " JOIN config.definition d USING (app, version) LEFT JOIN release.progress p USING (app) ORDER BY a.name",
+        "SELECT a.name, a.version, a.mode, d.body::text, a.time_zone, p.activity_through::text, o.name,"
+        " to_char(a.lives_until AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM config.app a"
+        " JOIN config.definition d USING (app, version) LEFT JOIN release.progress p USING (app)"
+        " LEFT JOIN config.app o ON o.app = a.twin_of ORDER BY a.name",
         NULL, &rows, &why);
     if (result == RESULT_OK) {
         json_t *found = json_array();
@@ -514,6 +512,8 @@ static int show(struct command_context *context, const char *name)
         json_dumpf(body, stdout, (context->json ? JSON_COMPACT : (size_t)JSON_INDENT(2)) | JSON_REAL_PRECISION(15));
         putchar('\n');
         json_decref(body);
+        if (row.twin)
+            fputs("This is a test app: `throng app list` says of which, and until when.\n", stderr);
     }
     apps_row_free(&row);
     db_free(db);
@@ -522,44 +522,23 @@ static int show(struct command_context *context, const char *name)
 
 /* --- key ----------------------------------------------------------------------------------------------------------- */
 
-/* A key's id is the id of the leaf that records its making. */
-struct write_key {
+struct key_making {
     const struct apps_row *row;
-    char text[64];
+    char text[WRITEKEY_BYTES];
 };
 
 static enum result key_in_transaction(struct db *db, void *context, struct failure *why)
 {
-    struct write_key *key = context;
-    struct act act;
-    char hint[12];
-    uint8_t hash[CATALOGUE_KEY_HASH_BYTES];
-    struct db_params *params = NULL;
-    enum result result = act_begin(db, "write_key_made", key->row->app.name, &act, why);
-    if (result != RESULT_OK)
-        goto out;
-    act_make_key("wk_", key->text, sizeof key->text);
-    snprintf(hint, sizeof hint, "%.7s", key->text);
-    catalogue_hash_key(key->text, strlen(key->text), hash);
-    leaf_text(act.leaf, "hint", hint);
-    result = act_append(db, &act, why);
-    if (result != RESULT_OK)
-        goto out;
-    params = db_params_new();
-    db_int4(params, key->row->id);
-    db_bytes(params, hash, sizeof hash);
-    db_text(params, hint);
-    db_uuid(params, act.head.id);
-    result = db_run(db, "app_key", "INSERT INTO config.write_key (id, app, hash, hint, leaf) VALUES ($4, $1, $2, $3::text, $4)",
-        params, NULL, why);
-out:
-    db_params_free(params);
-    act_free(&act);
-    return result;
+    struct key_making *key = context;
+    return writekey_make(db, key->row->id, key->row->app.name, "wk_", key->text, why);
 }
 
-static enum result make_key(struct db *db, const struct apps_row *row, struct write_key *key, struct failure *why)
+static enum result make_key(struct db *db, const struct apps_row *row, struct key_making *key, struct failure *why)
 {
+    if (row->twin) {
+        failure_set(why, "APP", "is a test app: `throng app key` with the app's own name and --test makes its keys");
+        return RESULT_DENIED;
+    }
     if (row->app.preset == APP_PRESET_THRESHOLD) {
         failure_set(why, "preset", "threshold-only protects only while nobody can send made-up users, so it takes no keys "
                                    "that a browser shows: use `throng key add --scope ingest:%s` on a server",
@@ -574,7 +553,7 @@ static int key(struct command_context *context, const char *name)
 {
     struct failure why = {0};
     struct apps_row row = {0};
-    struct write_key made = {0};
+    struct key_making made = {0};
     struct db *db = command_db(context, "app", true);
     if (db == NULL)
         return 1;
@@ -594,13 +573,64 @@ static int key(struct command_context *context, const char *name)
     return result == RESULT_OK ? 0 : command_fail("app", &why);
 }
 
+static int test_key(struct command_context *context, const char *name)
+{
+    struct failure why = {0};
+    struct apps_row row = {0};
+    struct twin twin = {0};
+    struct db *db = command_db(context, "app", true);
+    if (db == NULL)
+        return 1;
+    enum result result = apps_find(db, name, &row, &why);
+    if (result == RESULT_OK)
+        result = twin_make(db, &row, &twin, &why);
+    if (result == RESULT_OK && context->json)
+        printf("{\"app\":\"%s\",\"twin_of\":\"%s\",\"lives_hours\":%d,\"key\":\"%s\"}\n", twin.name, row.app.name, TWIN_HOURS,
+            twin.key);
+    else if (result == RESULT_OK) {
+        printf("%s\n", twin.key);
+        fprintf(stderr, "Shown this once; only its hash is stored. It writes to the test app %s, %s, for %d hours,\n"
+                        "and is in force within two seconds. What arrives is shown event by event to whoever may read %s:\n"
+                        "send nothing of real people with it.\n",
+            twin.name, twin.made ? "made for it" : "which lives on", TWIN_HOURS, row.app.name);
+    }
+    sodium_memzero(&twin, sizeof twin);
+    apps_row_free(&row);
+    db_free(db);
+    return result == RESULT_OK ? 0 : command_fail("app", &why);
+}
+
+/* --- types --------------------------------------------------------------------------------------------------------- */
+
+static int types(struct command_context *context, const char *name)
+{
+    struct failure why = {0};
+    struct apps_row row = {0};
+    struct db *db = command_db(context, "app", true);
+    if (db == NULL)
+        return 1;
+    enum result result = apps_find(db, name, &row, &why);
+    json_t *body = result == RESULT_OK ? json_loads(row.body, 0, NULL) : NULL;
+    if (body != NULL)
+        types_print(stdout, body, row.version);
+    json_decref(body);
+    apps_row_free(&row);
+    db_free(db);
+    return result == RESULT_OK ? 0 : command_fail("app", &why);
+}
+
 int app_command(struct command_context *context, int argc, char **argv)
 {
     const char *operand[2] = {NULL, NULL};
-    int count = flags_parse(context, argc, argv, NULL, 0, operand, 2);
+    bool test = false;
+    const struct flag flags[] = {{.name = "test", .on = &test}};
+    int count = flags_parse(context, argc, argv, flags, 1, operand, 2);
     if (count < 0)
         return 2;
     const char *verb = count == 0 ? "" : operand[0];
+    if (test)
+        return count == 2 && strcmp(verb, "key") == 0 ? test_key(context, operand[1])
+                                                      : command_usage("app", "--test belongs to key APP");
     if (count == 1 && strcmp(verb, "list") == 0)
         return list(context);
     if (count == 2 && strcmp(verb, "add") == 0)
@@ -613,5 +643,7 @@ int app_command(struct command_context *context, int argc, char **argv)
         return show(context, operand[1]);
     if (count == 2 && strcmp(verb, "key") == 0)
         return key(context, operand[1]);
-    return command_usage("app", "add FILE, apply FILE, check FILE, list, show APP or key APP is needed");
+    if (count == 2 && strcmp(verb, "types") == 0)
+        return types(context, operand[1]);
+    return command_usage("app", "add FILE, apply FILE, check FILE, list, show APP, key APP or types APP is needed");
 }

@@ -1,5 +1,6 @@
 #include "service/cli/apps.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ enum result apps_find(struct db *db, const char *name, struct apps_row *out, str
     struct db_params *params = db_params_new();
     db_text(params, name);
     enum result result = db_run(db, "apps_find",
-        "SELECT a.app, a.version, a.mode = 'importing', d.body::text FROM config.app a"
+        "SELECT a.app, a.version, a.mode = 'importing', d.body::text, a.twin_of IS NOT NULL FROM config.app a"
         " JOIN config.definition d USING (app, version) WHERE a.name = $1::text",
         params, &rows, why);
     db_params_free(params);
@@ -33,6 +34,7 @@ enum result apps_find(struct db *db, const char *name, struct apps_row *out, str
     *out = (struct apps_row){.id = db_get_int4(rows, 0, 0),
         .version = db_get_int4(rows, 0, 1),
         .importing = db_get_bool(rows, 0, 2),
+        .twin = db_get_bool(rows, 0, 4),
         .body = strdup(db_get_text(rows, 0, 3))};
     PQclear(rows);
     if (out->body == NULL)
@@ -56,6 +58,30 @@ void apps_row_free(struct apps_row *row)
     definition_free(&row->app);
     free(row->body);
     row->body = NULL;
+}
+
+void apps_hash_definition(const json_t *root, uint8_t out[APPS_HASH_BYTES])
+{
+    char *canonical = json_dumps(root, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(15));
+    const char *text = canonical == NULL ? "" : canonical;
+    crypto_hash_sha256(out, (const unsigned char *)text, strlen(text));
+    free(canonical);
+}
+
+enum result apps_write_definition(struct db *db, int32_t app, int32_t version, const char *text,
+    const uint8_t hash[APPS_HASH_BYTES], const uint8_t leaf[16], struct failure *why)
+{
+    struct db_params *params = db_params_new();
+    db_int4(params, app);
+    db_int4(params, version);
+    db_text(params, text);
+    db_bytes(params, hash, APPS_HASH_BYTES);
+    db_uuid(params, leaf);
+    enum result result = db_run(db, "app_definition",
+        "INSERT INTO config.definition (app, version, body, hash, leaf) VALUES ($1, $2, ($3::text)::jsonb, $4, $5)",
+        params, NULL, why);
+    db_params_free(params);
+    return result;
 }
 
 struct mode_change {
@@ -91,6 +117,10 @@ enum result apps_set_importing(struct db *db, struct apps_row *row, bool importi
 {
     if (row->importing == importing)
         return RESULT_OK;
+    if (row->twin) {
+        failure_set(why, "APP", "is a test app: it takes live events only, and nothing of it is released");
+        return RESULT_INVALID;
+    }
     struct mode_change change = {.row = row, .importing = importing};
     enum result result = db_transaction(db, change_mode, &change, why);
     if (result == RESULT_OK)

@@ -9,16 +9,20 @@
 #ifndef THRONG_CLI_APPS_H
 #define THRONG_CLI_APPS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "schema/app.h"
 #include "service/db/db.h"
 
+#define APPS_HASH_BYTES 32
+
 struct apps_row {
     int32_t id;
     int32_t version;
     bool importing;
+    bool twin;      /* a test app */
     char *body;     /* the definition as JSON */
     struct app app; /* compiled; id and version are set */
 };
@@ -28,7 +32,16 @@ enum result apps_find(struct db *db, const char *name, struct apps_row *out, str
 /* Free what row owns. */
 void apps_row_free(struct apps_row *row);
 
-/* Put the app into import mode, or back to live, with its leaf, if it is not so already; *row follows. As throng_owner. */
+/* SHA-256 of the definition's canonical form: sorted, compact. Borrows root. */
+void apps_hash_definition(const json_t *root, uint8_t out[APPS_HASH_BYTES]);
+
+/* Inside a transaction of throng_owner: write a version of app's definition, text, with its hash and the leaf that records
+ * it. Borrows everything. */
+enum result apps_write_definition(struct db *db, int32_t app, int32_t version, const char *text,
+    const uint8_t hash[APPS_HASH_BYTES], const uint8_t leaf[16], struct failure *why);
+
+/* Put the app into import mode, or back to live, with its leaf, if it is not so already; *row follows. As throng_owner.
+ * RESULT_INVALID: a test app takes live events only. */
 enum result apps_set_importing(struct db *db, struct apps_row *row, bool importing, struct failure *why);
 
 /* The moment before which days are sealed, ms (INT64_MIN: none is). As throng_owner. */

@@ -9,6 +9,7 @@
 #define STAY 0.84
 #define PAUSE_MEAN_MS 50000.0
 #define PAUSE_MAX_MS (20 * 60 * 1000)
+#define ENTITIES 12
 
 /* splitmix64 (Steele, Lea, Flood 2014), to seed with. */
 static uint64_t mix(uint64_t *x)
@@ -182,6 +183,9 @@ static void make_value(struct crowd *crowd, const struct app_prop *prop, char ou
         if (prop->step > 0)
             middle = floor(middle / prop->step) * prop->step;
         snprintf(out, CROWD_TEXT_BYTES, "%.10g", prop->min + middle);
+        return;
+    case APP_PROP_ENTITY:
+        snprintf(out, CROWD_TEXT_BYTES, "sim-%" PRIu64 "-%s-%zu", crowd->plan.seed, prop->name, zipf(crowd, ENTITIES));
         return;
     }
 }

@@ -10,9 +10,9 @@
  * after a pause of 50 s on average, at most 20 minutes; a session goes on with probability 0.84. A view is looked at for
  * part of the pause (engaged_ms). Properties: the first values of an enumeration are the more frequent ones (weights 1/i),
  * numbers lie around the middle third of the declared range, every second boolean is true, optional ones are there in four of
- * five events; routes get numbers for their parameters.
+ * five events; routes get numbers for their parameters; of entities there are twelve of a property, likewise weighted.
  *
- * Sees:     invented ids only: "sim-SEED-17".
+ * Sees:     invented ids only: "sim-SEED-17", "sim-SEED-campaign-3".
  * Uses:     libc, schema/.
  * Threads:  a struct crowd belongs to one thread.
  */

@@ -19,6 +19,7 @@
 #include "service/cli/grid.h"
 
 #define UUID_TEXT_BYTES 37
+#define COLUMNS 7 /* of the list */
 
 struct api_key {
     char scope[16];
@@ -108,6 +109,10 @@ static int add(struct command_context *context, const char *scope)
     if (db == NULL)
         return 1;
     enum result result = key.app[0] == '\0' ? RESULT_OK : apps_find(db, key.app, &row, &why);
+    if (result == RESULT_OK && row.twin && strcmp(key.scope, "read") == 0) {
+        failure_set(&why, "scope", "names a test app: what it has is read by the key of its app");
+        result = RESULT_INVALID;
+    }
     key.app_id = row.id;
     if (result == RESULT_OK)
         result = db_transaction(db, add_in_transaction, &key, &why);
@@ -135,14 +140,18 @@ static void print_row_json(const PGresult *rows, int row)
         printf("\"%s\"", db_get_text(rows, row, 2));
     printf(",\"hint\":\"%s\",\"created\":\"%s\",\"revoked\":", db_get_text(rows, row, 3), db_get_text(rows, row, 4));
     if (db_is_null(rows, row, 5))
-        fputs("null}", stdout);
+        fputs("null", stdout);
     else
-        printf("\"%s\"}", db_get_text(rows, row, 5));
+        printf("\"%s\"", db_get_text(rows, row, 5));
+    if (db_is_null(rows, row, 6))
+        fputs(",\"ends\":null}", stdout);
+    else
+        printf(",\"ends\":\"%s\"}", db_get_text(rows, row, 6));
 }
 
 static void print_rows(const PGresult *rows, bool json)
 {
-    static const char *const heads[] = {"id", "scope", "app", "begins with", "made", "revoked"};
+    static const char *const heads[] = {"id", "scope", "app", "begins with", "made", "revoked", "ends"};
     if (json) {
         putchar('[');
         for (int row = 0; row < PQntuples(rows); row++)
@@ -150,11 +159,11 @@ static void print_rows(const PGresult *rows, bool json)
         puts("]");
         return;
     }
-    struct grid *grid = grid_new("llllll");
-    for (size_t i = 0; i < 6; i++)
+    struct grid *grid = grid_new("lllllll");
+    for (size_t i = 0; i < COLUMNS; i++)
         grid_cell(grid, heads[i]);
     for (int row = 0; row < PQntuples(rows); row++) {
-        for (int column = 0; column < 6; column++)
+        for (int column = 0; column < COLUMNS; column++)
             grid_cell(grid, db_is_null(rows, row, column) ? (column == 2 ? "any" : "-") : db_get_text(rows, row, column));
     }
     grid_print(grid, stdout);
@@ -170,7 +179,9 @@ static int list(struct command_context *context)
         return 1;
     enum result result = db_run(db, "key_list",
         "SELECT k.id::text, k.scope, a.name, k.hint, to_char(k.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'),"
-        " to_char(k.revoked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM ("
+        " to_char(k.revoked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'),"
+        " to_char((CASE WHEN a.twin_of IS NULL THEN NULL WHEN k.scope = 'write' THEN least(a.lives_until,"
+        "   k.created_at + interval '1 day') ELSE a.lives_until END) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ("
         "SELECT id, scope, app, hint, created_at, revoked_at FROM config.api_key UNION ALL"
         " SELECT id, 'write', app, hint, created_at, revoked_at FROM config.write_key) k"
         " LEFT JOIN config.app a USING (app) ORDER BY k.created_at, k.id",

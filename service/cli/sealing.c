@@ -215,6 +215,10 @@ static enum result seal_with(struct sealing *sealing, struct db *reader, struct 
 
 enum result sealing_run(struct sealing *sealing, struct failure *why)
 {
+    if (sealing->row->twin) {
+        failure_set(why, "APP", "is a test app: nothing of it is released");
+        return RESULT_INVALID;
+    }
     struct db *reader = command_db(sealing->context, "seal", false);
     if (reader == NULL) {
         failure_set(why, "postgres.read_conninfo", "no connection as throng_read");

@@ -5,7 +5,7 @@
  * Uses:     service/db, service/cli/act, apps, nodes, progress.
  * Threads:  one.
  * Failure:  RESULT_UNAVAILABLE when the time is over: the request stays, and the days close later. RESULT_INVALID: the
- *           day is not over.
+ *           day is not over, or the app is a test app.
  */
 #ifndef THRONG_CLI_SEALING_H
 #define THRONG_CLI_SEALING_H

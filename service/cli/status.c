@@ -87,7 +87,7 @@ static enum result look_at_apps(struct db *db, json_t *report, json_t *condition
         " coalesce((SELECT to_char(max(r.sealed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
         "   FROM release.release r WHERE r.app = a.app), '')"
         " FROM config.app a JOIN config.definition d USING (app, version) LEFT JOIN release.progress p USING (app)"
-        " ORDER BY a.name",
+        " WHERE a.twin_of IS NULL ORDER BY a.name",
         NULL, &rows, why);
     if (result != RESULT_OK)
         return result;

@@ -158,11 +158,25 @@ struct proxy_address proxy_client(const struct proxy *proxy, const struct sockad
     return client;
 }
 
+/* As inet_ntop does, which takes a printf for it: every request needs one. */
+static void write_v4(const uint8_t *bytes, char *out)
+{
+    for (size_t i = 0; i < 4; i++) {
+        unsigned byte = bytes[i];
+        if (byte >= 100)
+            *out++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *out++ = (char)('0' + byte / 10 % 10);
+        *out++ = (char)('0' + byte % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
 const char *proxy_text(const struct proxy_address *address, char *out)
 {
     out[0] = '\0';
     if (is_v4(address->bytes))
-        (void)inet_ntop(AF_INET, address->bytes + 12, out, PROXY_TEXT_BYTES);
+        write_v4(address->bytes + 12, out);
     else
         (void)inet_ntop(AF_INET6, address->bytes, out, PROXY_TEXT_BYTES);
     return out;

@@ -14,16 +14,6 @@ void reply_header(struct reply *reply, const char *name, const char *value)
     reply->header_count++;
 }
 
-static void count_status(unsigned status)
-{
-    if (status >= 500)
-        metrics_add(METRIC_HTTP_5XX, 1);
-    else if (status >= 400)
-        metrics_add(METRIC_HTTP_4XX, 1);
-    else
-        metrics_add(METRIC_HTTP_2XX, 1);
-}
-
 static void add_headers(struct MHD_Response *response, const struct reply *reply)
 {
     (void)MHD_add_response_header(response, "Cache-Control",
@@ -35,20 +25,32 @@ static void add_headers(struct MHD_Response *response, const struct reply *reply
         (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
 }
 
-enum MHD_Result reply_send(struct MHD_Connection *connection, struct reply *reply)
+struct MHD_Response *reply_make(struct reply *reply)
 {
     size_t length = reply->body == NULL ? 0 : strlen(reply->body);
     struct MHD_Response *response = MHD_create_response_from_buffer(length, reply->body,
         reply->body == NULL ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
-    if (response == NULL) {
+    if (response == NULL)
         free(reply->body);
-        reply->body = NULL;
-        return MHD_NO;
-    }
+    else
+        add_headers(response, reply);
     reply->body = NULL;
-    add_headers(response, reply);
-    count_status(reply->status);
-    enum MHD_Result queued = MHD_queue_response(connection, reply->status, response);
+    return response;
+}
+
+enum MHD_Result reply_queue(struct MHD_Connection *connection, enum metrics_endpoint endpoint, unsigned status,
+    struct MHD_Response *response)
+{
+    metrics_request(endpoint, status);
+    return MHD_queue_response(connection, status, response);
+}
+
+enum MHD_Result reply_send(struct MHD_Connection *connection, struct reply *reply)
+{
+    struct MHD_Response *response = reply_make(reply);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result queued = reply_queue(connection, reply->endpoint, reply->status, response);
     MHD_destroy_response(response);
     return queued;
 }

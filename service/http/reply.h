@@ -1,6 +1,6 @@
 /*
  * Answers of an HTTP server: status, body and the headers that every answer of ours carries (Cache-Control,
- * X-Content-Type-Options: nosniff), counted by class of status.
+ * X-Content-Type-Options: nosniff), counted by endpoint and class of status.
  *
  * Sees:     only what the caller answers.
  * Uses:     libmicrohttpd, service/base.
@@ -13,6 +13,8 @@
 #include <microhttpd.h>
 #include <stddef.h>
 
+#include "service/base/metrics.h"
+
 #define REPLY_HEADERS_MAX 8
 #define REPLY_JSON "application/json"
 #define REPLY_PROBLEM "application/problem+json"
@@ -20,6 +22,7 @@
 /* One answer under construction; zero-initialise. Names and values of headers are borrowed until reply_send returns. */
 struct reply {
     unsigned status;
+    enum metrics_endpoint endpoint; /* that it is counted for */
     const char *content_type; /* NULL: no Content-Type */
     const char *cache_control; /* NULL: no-store */
     char *body;               /* from malloc, NUL-terminated; reply_send takes it. NULL: empty */
@@ -32,6 +35,14 @@ struct reply {
 
 /* Add a header; at most REPLY_HEADERS_MAX. */
 void reply_header(struct reply *reply, const char *name, const char *value);
+
+/* Make an answer that can be queued any number of times, on any connection; takes reply's body. The caller destroys it
+ * with MHD_destroy_response. NULL if memory is short. */
+struct MHD_Response *reply_make(struct reply *reply);
+
+/* Queue a made answer on connection, and count it for endpoint. */
+enum MHD_Result reply_queue(struct MHD_Connection *connection, enum metrics_endpoint endpoint, unsigned status,
+    struct MHD_Response *response);
 
 /* Queue the answer on connection and free its body. */
 enum MHD_Result reply_send(struct MHD_Connection *connection, struct reply *reply);

@@ -1,6 +1,7 @@
 #include "service/ingest/batch.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +167,15 @@ static bool open_user(const struct place *place, const struct packet_user *user)
     return true;
 }
 
+/* See struct packet_prop. */
+static int64_t entity_value(const struct pseudonym *name)
+{
+    uint64_t value = 0;
+    for (unsigned i = 8; i-- > 0;)
+        value = value << 8 | name->bytes[i];
+    return (int64_t)value;
+}
+
 static void name_session(struct packet_event *record, const struct keyd_name *name)
 {
     record->session = name->name[0];
@@ -174,6 +184,20 @@ static void name_session(struct packet_event *record, const struct keyd_name *na
         return;
     record->session_before = name->name[1];
     record->flags |= EVENT_SESSION_BEFORE;
+}
+
+/* A request's event as a packet's, under its names. */
+static void name_event(const struct batch_request *from, const struct request_event *event, struct packet_event *record)
+{
+    memcpy(record, &event->record, offsetof(struct packet_event, prop) + event->record.props * sizeof *record->prop);
+    if (event->session != REQUEST_NO_ID)
+        name_session(record, &from->names[event->session]);
+    const struct app_event *declared = event->entities ? &from->request->app->events[record->name] : NULL;
+    for (size_t i = 0; declared != NULL && i < record->props; i++) {
+        struct packet_prop *prop = &record->prop[i];
+        if (declared->props[prop->index].type == APP_PROP_ENTITY)
+            prop->value = entity_value(&from->names[prop->value].name[0]);
+    }
 }
 
 static bool write_user(const struct place *place, const struct groups *groups, uint32_t id)
@@ -187,9 +211,8 @@ static bool write_user(const struct place *place, const struct groups *groups, u
     if (!open_user(place, &user))
         return false;
     for (uint32_t e = groups->event_first[id]; e != NONE; e = groups->event_next[e]) {
-        struct packet_event record = request->events[e].record;
-        if (request->events[e].session != REQUEST_NO_ID)
-            name_session(&record, &place->from->names[request->events[e].session]);
+        struct packet_event record;
+        name_event(place->from, &request->events[e], &record);
         if (packet_add_event(writer_of(place), &record) == RESULT_OK)
             continue;
         if (!open_part(place) || !open_user(place, &user))

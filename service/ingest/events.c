@@ -60,8 +60,8 @@ static bool media_type_is(const char *given, const char *type)
 
 static void check_media_type(struct exchange *exchange)
 {
-    const char *type = exchange_header(exchange, "Content-Type");
-    const char *coding = exchange_header(exchange, "Content-Encoding");
+    const char *type = exchange->headers[EXCHANGE_CONTENT_TYPE];
+    const char *coding = exchange->headers[EXCHANGE_CONTENT_ENCODING];
     bool known = type != NULL && (media_type_is(type, "application/json") || media_type_is(type, "text/plain"));
     if (known && (coding == NULL || strcasecmp(coding, "identity") == 0))
         return;
@@ -89,20 +89,20 @@ static void check_available(struct exchange *exchange)
 }
 
 /* An ingest key may send more at once; it is looked up before the body is read. */
-static bool has_ingest_key(const struct exchange *exchange)
+static bool has_ingest_key(struct exchange *exchange)
 {
     const char *bearer = exchange_bearer(exchange);
-    enum catalogue_key_kind kind;
-    uint32_t app;
-    return bearer != NULL && exchange->view != NULL &&
-        catalogue_find_key(mirror_catalogue(exchange->view), bearer, strlen(bearer), &kind, &app) == RESULT_OK &&
-        kind == CATALOGUE_INGEST_KEY;
+    struct request_grant *grant = &exchange->grant;
+    size_t length = bearer == NULL ? 0 : strlen(bearer);
+    exchange->granted = length > 0 && length <= REQUEST_KEY_MAX_BYTES && exchange->view != NULL &&
+        catalogue_find_key(mirror_catalogue(exchange->view), bearer, length, &grant->kind, &grant->app) == RESULT_OK;
+    return exchange->granted && grant->kind == CATALOGUE_INGEST_KEY;
 }
 
 /* The origin to echo to this browser while the app is not known: some app allows it. */
 static void allow_origin(struct exchange *exchange)
 {
-    const char *origin = exchange_header(exchange, "Origin");
+    const char *origin = exchange->headers[EXCHANGE_ORIGIN];
     if (origin != NULL && exchange->view != NULL &&
         catalogue_allows_origin(mirror_catalogue(exchange->view), origin))
         exchange->allowed_origin = origin;
@@ -145,12 +145,13 @@ static enum result parse(struct exchange *exchange, const struct app *admin_app,
 {
     char address[PROXY_TEXT_BYTES];
     struct proxy_address client = client_of(exchange);
-    const char *gpc = exchange_header(exchange, "Sec-GPC"), *dnt = exchange_header(exchange, "DNT");
+    const char *gpc = exchange->headers[EXCHANGE_SEC_GPC], *dnt = exchange->headers[EXCHANGE_DNT];
     struct request_context context = {
         .catalogue = mirror_catalogue(exchange->view),
         .bearer = exchange_bearer(exchange),
-        .origin = exchange_header(exchange, "Origin"),
-        .user_agent = exchange_header(exchange, "User-Agent"),
+        .grant = exchange->granted ? &exchange->grant : NULL,
+        .origin = exchange->headers[EXCHANGE_ORIGIN],
+        .user_agent = exchange->headers[EXCHANGE_USER_AGENT],
         .address = proxy_text(&client, address),
         .gpc = gpc != NULL && strcmp(gpc, "1") == 0,
         .dnt = dnt != NULL && strcmp(dnt, "1") == 0,
@@ -159,11 +160,12 @@ static enum result parse(struct exchange *exchange, const struct app *admin_app,
         .received_at_ms = exchange->item.ticket.received_at_ms,
     };
     context.bot = exchange->service->config->ingest_bot_filter && admin_app == NULL && device_is_bot(context.user_agent);
-    const char *body = exchange->body == NULL ? "" : exchange->body;
+    char *body = exchange->body == NULL ? exchange->first : exchange->body;
     enum result result =
         request_parse(&context, body, exchange->body_length, &exchange->item.request, &exchange->why);
-    exchange_drop_body(exchange);
     exchange->parsed = result == RESULT_OK;
+    if (!exchange->parsed)
+        exchange_drop_body(exchange);
     if (exchange->parsed && exchange->allowed_origin != NULL &&
         !catalogue_app_allows_origin(exchange->item.request.app, exchange->allowed_origin))
         exchange->allowed_origin = NULL;
@@ -181,9 +183,14 @@ static void count_events(const struct exchange *exchange)
 
 static enum MHD_Result send_accepted(struct exchange *exchange, bool keep)
 {
+    const struct request *request = &exchange->item.request;
+    enum MHD_Result queued;
     if (keep)
         count_events(exchange);
-    char *answer = request_answer(&exchange->item.request);
+    if (request->rejected_count == 0 && request->dropped == 0 &&
+        exchange_send_prepared(exchange, request->event_count, &queued))
+        return queued;
+    char *answer = request_answer(request);
     return answer == NULL ? MHD_NO : exchange_send(exchange, MHD_HTTP_ACCEPTED, answer);
 }
 

@@ -1,6 +1,7 @@
 #include "service/ingest/exchange.h"
 
 #include <sodium.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +12,131 @@
 #include "service/http/problem.h"
 
 #define READ_DEADLINE_MS 30000
-#define FIRST_CAPACITY 4096u
+#define SPARE_MAX 64u
+
+/* What exchanges share */
+
+static struct MHD_Response *prepare_accepted(size_t events)
+{
+    char text[80];
+    (void)snprintf(text, sizeof text, "{\"accepted\":%zu,\"rejected\":[],\"dropped\":0}", events);
+    struct reply reply = {.status = MHD_HTTP_ACCEPTED, .body = strdup(text), .content_type = REPLY_JSON};
+    reply_header(&reply, "Vary", "Origin");
+    return reply.body == NULL ? NULL : reply_make(&reply);
+}
+
+bool exchange_open(struct exchange_service *service)
+{
+    (void)pthread_mutex_init(&service->spare_lock, NULL);
+    for (size_t n = 1; n <= EXCHANGE_PREPARED; n++) {
+        service->accepted[n] = prepare_accepted(n);
+        if (service->accepted[n] == NULL)
+            return false;
+    }
+    return true;
+}
+
+void exchange_close(struct exchange_service *service)
+{
+    for (size_t n = 1; n <= EXCHANGE_PREPARED; n++) {
+        if (service->accepted[n] != NULL)
+            MHD_destroy_response(service->accepted[n]);
+    }
+    while (service->spare != NULL) {
+        struct exchange *exchange = service->spare;
+        service->spare = (struct exchange *)exchange->item.next;
+        free(exchange);
+    }
+    (void)pthread_mutex_destroy(&service->spare_lock);
+}
+
+static struct exchange *take_spare(struct exchange_service *service)
+{
+    pthread_mutex_lock(&service->spare_lock);
+    struct exchange *exchange = service->spare;
+    if (exchange != NULL) {
+        service->spare = (struct exchange *)exchange->item.next;
+        service->spare_count--;
+    }
+    pthread_mutex_unlock(&service->spare_lock);
+    return exchange;
+}
+
+/* Keep exchange, wiped, for another request, or free it. */
+static void give_spare(struct exchange_service *service, struct exchange *exchange)
+{
+    memset(exchange, 0, offsetof(struct exchange, first));
+    pthread_mutex_lock(&service->spare_lock);
+    bool kept = service->spare_count < SPARE_MAX;
+    if (kept) {
+        exchange->item.next = (struct writer_item *)service->spare;
+        service->spare = exchange;
+        service->spare_count++;
+    }
+    pthread_mutex_unlock(&service->spare_lock);
+    if (!kept)
+        free(exchange);
+}
+
+/* Headers */
+
+static const struct {
+    const char *name;
+    size_t length;
+} known[EXCHANGE_HEADERS] = {
+    [EXCHANGE_AUTHORIZATION] = {"Authorization", 13},
+    [EXCHANGE_CONTENT_ENCODING] = {"Content-Encoding", 16},
+    [EXCHANGE_CONTENT_LENGTH] = {"Content-Length", 14},
+    [EXCHANGE_CONTENT_TYPE] = {"Content-Type", 12},
+    [EXCHANGE_DNT] = {"DNT", 3},
+    [EXCHANGE_ORIGIN] = {"Origin", 6},
+    [EXCHANGE_SEC_GPC] = {"Sec-GPC", 7},
+    [EXCHANGE_TRANSFER_ENCODING] = {"Transfer-Encoding", 17},
+    [EXCHANGE_USER_AGENT] = {"User-Agent", 10},
+};
+
+static void note_framing(struct exchange_framing *framing, size_t header, const char *value)
+{
+    framing->lengths += header == EXCHANGE_CONTENT_LENGTH;
+    if (header != EXCHANGE_TRANSFER_ENCODING)
+        return;
+    framing->codings++;
+    framing->unknown_coding = value == NULL || strcasecmp(value, "chunked") != 0;
+}
+
+static enum MHD_Result note_header(void *argument, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct exchange *exchange = argument;
+    size_t length = 0, header = 0;
+    (void)kind;
+    for (; name[length] != '\0'; length++) {
+        if (name[length] == ' ' || name[length] == '\t' || name[length] == '\r' || name[length] == '\n')
+            exchange->framing.odd_name = true;
+    }
+    while (header < EXCHANGE_HEADERS && (known[header].length != length || strcasecmp(known[header].name, name) != 0))
+        header++;
+    if (header == EXCHANGE_HEADERS)
+        return MHD_YES;
+    note_framing(&exchange->framing, header, value);
+    if (exchange->headers[header] == NULL)
+        exchange->headers[header] = value;
+    return MHD_YES;
+}
+
+/* Beginning and end */
 
 struct exchange *exchange_new(struct exchange_service *service, struct MHD_Connection *connection)
 {
-    struct exchange *exchange = calloc(1, sizeof *exchange);
+    struct exchange *exchange = take_spare(service);
+    if (exchange == NULL)
+        exchange = calloc(1, sizeof *exchange);
     if (exchange == NULL)
         return NULL;
+    exchange->item.next = NULL;
     exchange->service = service;
     exchange->connection = connection;
     exchange->started_ms = clock_steady_ms();
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, note_header, exchange);
     metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_add(&service->in_progress, 1) + 1);
     return exchange;
 }
@@ -30,7 +146,8 @@ void exchange_drop_body(struct exchange *exchange)
     if (exchange->body == NULL)
         return;
     sodium_memzero(exchange->body, exchange->body_length);
-    free(exchange->body);
+    if (exchange->body != exchange->first)
+        free(exchange->body);
     exchange->body = NULL;
 }
 
@@ -52,7 +169,8 @@ void exchange_free(struct exchange *exchange)
     give_up_body(exchange);
     mirror_release(exchange->view);
     metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_sub(&service->in_progress, 1) - 1);
-    free(exchange);
+    metrics_request_took(clock_steady_ms() - exchange->started_ms);
+    give_spare(service, exchange);
 }
 
 void exchange_refuse(struct exchange *exchange, unsigned status, const char *problem, unsigned retry_after_s)
@@ -69,7 +187,7 @@ void exchange_refuse(struct exchange *exchange, unsigned status, const char *pro
 /* Make room for `need` bytes within the total of all bodies. */
 static bool reserve(struct exchange *exchange, size_t need)
 {
-    size_t capacity = exchange->body_capacity == 0 ? FIRST_CAPACITY : exchange->body_capacity;
+    size_t capacity = exchange->body_capacity == 0 ? EXCHANGE_FIRST_BYTES : exchange->body_capacity;
     while (capacity < need)
         capacity *= 2;
     if (capacity > exchange->body_limit)
@@ -83,7 +201,7 @@ static bool reserve(struct exchange *exchange, size_t need)
         return false;
     }
     exchange->body_capacity = capacity;
-    char *body = malloc(capacity);
+    char *body = capacity <= EXCHANGE_FIRST_BYTES ? exchange->first : malloc(capacity);
     if (body == NULL)
         return false;
     if (exchange->body_length > 0)
@@ -141,7 +259,7 @@ bool exchange_submit(struct exchange *exchange)
 enum MHD_Result exchange_send(struct exchange *exchange, unsigned status, char *json)
 {
     char retry_after[16];
-    struct reply reply = {.status = status, .body = json};
+    struct reply reply = {.status = status, .endpoint = exchange->endpoint, .body = json};
     exchange_drop_body(exchange);
     if (json != NULL)
         reply.content_type = exchange->refused != 0 ? REPLY_PROBLEM : REPLY_JSON;
@@ -165,6 +283,17 @@ enum MHD_Result exchange_send(struct exchange *exchange, unsigned status, char *
     return reply_send(exchange->connection, &reply);
 }
 
+bool exchange_send_prepared(struct exchange *exchange, size_t events, enum MHD_Result *queued)
+{
+    bool plain = exchange->cors && exchange->allowed_origin == NULL && exchange->allow == NULL && !exchange->closes &&
+        !atomic_load(&exchange->service->ending);
+    if (!plain || events == 0 || events > EXCHANGE_PREPARED)
+        return false;
+    exchange_drop_body(exchange);
+    *queued = reply_queue(exchange->connection, exchange->endpoint, MHD_HTTP_ACCEPTED, exchange->service->accepted[events]);
+    return true;
+}
+
 enum MHD_Result exchange_send_refusal(struct exchange *exchange)
 {
     char *document = problem_document(exchange->refused, exchange->problem, &exchange->why);
@@ -172,11 +301,6 @@ enum MHD_Result exchange_send_refusal(struct exchange *exchange)
 }
 
 /* Reading */
-
-const char *exchange_header(const struct exchange *exchange, const char *name)
-{
-    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
-}
 
 bool exchange_argument_is(const struct exchange *exchange, const char *name, const char *value)
 {
@@ -186,7 +310,7 @@ bool exchange_argument_is(const struct exchange *exchange, const char *name, con
 
 const char *exchange_bearer(const struct exchange *exchange)
 {
-    const char *header = exchange_header(exchange, "Authorization");
+    const char *header = exchange->headers[EXCHANGE_AUTHORIZATION];
     if (header == NULL || strncasecmp(header, "Bearer ", 7) != 0)
         return NULL;
     header += 7;

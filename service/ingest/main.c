@@ -210,6 +210,7 @@ static void start_servers(struct ingest *ingest)
     struct exchange_service *service = &ingest->service;
     const struct config *config = &ingest->config;
     service->config = config;
+    require("server", exchange_open(service) ? RESULT_OK : RESULT_FAILED, &(struct failure){.text = "memory is short"});
     service->admission = admission_new(config->ingest_rate, config->ingest_rate_burst);
     require_memory("admission", service->admission);
     require("proxies", proxy_parse(config->ingest_trusted_proxies, "ingest.trusted_proxies", &service->proxy, &why),
@@ -288,6 +289,7 @@ static void drain(struct ingest *ingest)
 static void release(struct ingest *ingest)
 {
     struct exchange_service *service = &ingest->service;
+    exchange_close(service);
     spool_close(service->spool);
     node_close(service->node);
     counts_free(service->counts);

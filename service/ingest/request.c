@@ -5,24 +5,19 @@
 #include <jansson.h>
 #include <malloc.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "service/catalogue/definition.h"
 #include "service/catalogue/shape.h"
+#include "service/ingest/document.h"
 
-#define ROWS(table) (sizeof(table) / sizeof(table)[0])
+#define VALUES_AT_HAND 512 /* of a document; more take memory. An event has about 15 */
+#define SLOTS_AT_HAND 256
 
-#define NESTING_MAX 16
-#define CONTAINERS_MAX 4096 /* objects and lists: 2 an event are enough */
-#define COMMAS_MAX 65536    /* 39 an event are enough */
-#define KEY_MAX_BYTES 256
-#define ID_SLOTS 4096 /* a power of two, at least twice the ids of a request */
-#define SEQ_SLOTS 2048
-
-_Static_assert(ID_SLOTS >= 2 * (2 * REQUEST_EVENTS_MAX + 2), "an id table is at most half full");
-_Static_assert(SEQ_SLOTS >= 2 * REQUEST_EVENTS_MAX, "a seq table is at most half full");
+_Static_assert(REQUEST_EVENTS_MAX * (2 + EVENT_PROPS_MAX) + 1 < UINT16_MAX, "a slot holds the number of any id");
 
 enum member { KEY, APP, SENT_AT, SOURCE, CONSENT, EVENTS, MEMBERS };
 static const char *const member_names[MEMBERS] = {"key", "app", "sent_at", "source", "consent", "events"};
@@ -35,13 +30,17 @@ struct parse {
     const struct request_context *context;
     struct request *request;
     struct failure *why;
-    const json_t *members[MEMBERS];
+    const struct document_value *root;
+    const struct document_value *members[MEMBERS];
     enum catalogue_key_kind key_kind;
-    bool keyless;         /* on the admin socket */
-    int64_t offset_ms;    /* added to every ts */
-    const char *device;   /* class of the User-Agent */
-    uint16_t id_slots[ID_SLOTS]; /* index into request->ids + 1 */
-    uint16_t seq_slots[SEQ_SLOTS]; /* index into request->events + 1 */
+    bool keyless;       /* on the admin socket */
+    int64_t offset_ms;  /* added to every ts */
+    const char *device; /* class of the User-Agent; NULL: not looked at yet */
+    /* Tables of what was seen, open hashing: index into request->ids or events + 1; at most half full. */
+    uint16_t *id_slots, *seq_slots;
+    size_t id_slot_count, seq_slot_count; /* powers of two */
+    /* Of the event being read: by property. */
+    const struct document_value *entities[EVENT_PROPS_MAX];
 };
 
 /* Why an event is not taken. */
@@ -87,77 +86,51 @@ void request_free(struct request *request)
     if (request->document != NULL)
         wipe_strings(request->document);
     json_decref(request->document);
-    free(request->ids);
     free(request->events);
     free(request->rejected);
     explicit_bzero(request, sizeof *request);
 }
 
-/* Bounds before parsing: jansson takes about a hundred bytes a value, and one call of a function a level. */
+/* Values */
 
-static enum result check_bounds(const char *body, size_t length, struct failure *why)
+static bool is_kind(const struct document_value *value, enum document_kind kind)
 {
-    size_t depth = 0, containers = 0, commas = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < length; i++) {
-        char c = body[i];
-        if (quoted && c == '\\')
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (quoted)
-            continue;
-        else if (c == ',')
-            commas++;
-        else if (c == '{' || c == '[') {
-            depth++;
-            containers++;
-        } else if ((c == '}' || c == ']') && depth > 0)
-            depth--;
-        if (depth > NESTING_MAX) {
-            failure_set(why, NULL, "nested more than %d levels deep", NESTING_MAX);
-            return RESULT_INVALID;
-        }
-    }
-    if (containers <= CONTAINERS_MAX && commas <= COMMAS_MAX)
-        return RESULT_OK;
-    failure_set(why, "events", "more values than %d events can have", REQUEST_EVENTS_MAX);
-    return RESULT_FULL;
+    return value != NULL && value->kind == kind;
 }
 
-/* jansson's own message quotes the text, which may hold an id: say the place only. */
-static enum result parse_document(const char *body, size_t length, struct request *request, struct failure *why)
+static bool is_text(const struct document_value *value)
 {
-    json_error_t error;
-    enum result result = check_bounds(body, length, why);
-    if (result != RESULT_OK)
-        return result;
-    request->document = json_loadb(body, length, JSON_REJECT_DUPLICATES, &error);
-    if (request->document == NULL) {
-        bool twice = json_error_code(&error) == json_error_duplicate_key;
-        failure_set(why, NULL, "not JSON%s: stopped at byte %d", twice ? " (a member is there twice)" : "",
-            error.position);
-        return RESULT_INVALID;
-    }
-    if (json_is_object((const json_t *)request->document))
-        return RESULT_OK;
-    failure_set(why, NULL, "the body must be an object with a member events");
-    return RESULT_INVALID;
+    return is_kind(value, DOCUMENT_TEXT);
+}
+
+static bool is_boolean(const struct document_value *value)
+{
+    return is_kind(value, DOCUMENT_TRUE) || is_kind(value, DOCUMENT_FALSE);
 }
 
 /* Sort the members of object into out by names[0..count-1]. The first one that has no name there is returned, else
  * NULL. */
-static const char *sort_members(json_t *object, const char *const *names, size_t count, const json_t **out)
+static const char *sort_members(const struct document_value *object, const char *const *names, size_t count,
+    const struct document_value **out)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach(object, key, value) {
+    const struct document_value *name = object + 1;
+    for (uint32_t m = 0; m < object->count; m++, name = document_next(name + 1)) {
         size_t i = 0;
-        while (i < count && strcmp(names[i], key) != 0)
+        while (i < count && (names[i][0] != name->text[0] || strcmp(names[i], name->text) != 0))
             i++;
         if (i == count)
-            return key;
-        out[i] = value;
+            return name->text;
+        out[i] = name + 1;
+    }
+    return NULL;
+}
+
+static const struct document_value *find_member(const struct document_value *object, const char *wanted)
+{
+    const struct document_value *name = object + 1;
+    for (uint32_t m = 0; m < object->count; m++, name = document_next(name + 1)) {
+        if (strcmp(name->text, wanted) == 0)
+            return name + 1;
     }
     return NULL;
 }
@@ -174,16 +147,16 @@ static enum result deny(struct parse *parse, enum result result, const char *fie
 static enum result choose_app(struct parse *parse, uint32_t covered)
 {
     const struct request_context *context = parse->context;
-    const json_t *named = json_object_get(parse->request->document, member_names[APP]);
+    const struct document_value *named = find_member(parse->root, member_names[APP]);
     const struct app *app = covered == 0 ? context->admin_app : catalogue_app(context->catalogue, covered);
-    if (named != NULL && !json_is_string(named))
+    if (named != NULL && !is_text(named))
         return deny(parse, RESULT_INVALID, "app", "must be the name of an app");
     if (named == NULL && app == NULL)
         return deny(parse, RESULT_INVALID, "app", "is required: this key covers every app");
-    if (named != NULL && app != NULL && strcmp(app->name, json_string_value(named)) != 0)
+    if (named != NULL && app != NULL && strcmp(app->name, named->text) != 0)
         return deny(parse, RESULT_DENIED, "app", "is not the app of this key");
     if (app == NULL)
-        app = catalogue_app_named(context->catalogue, json_string_value(named));
+        app = catalogue_app_named(context->catalogue, named->text);
     if (app == NULL)
         return deny(parse, RESULT_INVALID, "app", "there is no app of that name");
     parse->request->app = app;
@@ -201,24 +174,38 @@ static enum result check_write_key(struct parse *parse)
     return RESULT_OK;
 }
 
+/* What the catalogue says of the bearer token may be known from before the body was read. */
+static enum result find_key(struct parse *parse, const struct document_value *key, uint32_t *covered)
+{
+    const struct request_context *context = parse->context;
+    const char *text = key != NULL ? key->text : context->bearer;
+    if (text == NULL)
+        return deny(parse, RESULT_NOT_FOUND, "key", "is required, in the body or as a bearer token");
+    if (key == NULL && context->grant != NULL) {
+        parse->key_kind = context->grant->kind;
+        *covered = context->grant->app;
+        return RESULT_OK;
+    }
+    size_t length = strlen(text);
+    if (length <= REQUEST_KEY_MAX_BYTES &&
+        catalogue_find_key(context->catalogue, text, length, &parse->key_kind, covered) == RESULT_OK)
+        return RESULT_OK;
+    return deny(parse, RESULT_NOT_FOUND, "key", "is not a key of this installation, or was revoked");
+}
+
 static enum result authenticate(struct parse *parse)
 {
     uint32_t covered = 0;
-    const json_t *key = json_object_get(parse->request->document, member_names[KEY]);
-    if (key != NULL && !json_is_string(key))
+    const struct document_value *key = find_member(parse->root, member_names[KEY]);
+    if (key != NULL && !is_text(key))
         return deny(parse, RESULT_INVALID, "key", "must be a text");
     if (parse->context->admin_app != NULL) {
         parse->keyless = true;
         return choose_app(parse, 0);
     }
-    const char *text = key != NULL ? json_string_value(key) : parse->context->bearer;
-    if (text == NULL)
-        return deny(parse, RESULT_NOT_FOUND, "key", "is required, in the body or as a bearer token");
-    size_t length = strlen(text);
-    if (length > KEY_MAX_BYTES ||
-        catalogue_find_key(parse->context->catalogue, text, length, &parse->key_kind, &covered) != RESULT_OK)
-        return deny(parse, RESULT_NOT_FOUND, "key", "is not a key of this installation, or was revoked");
-    enum result result = choose_app(parse, covered);
+    enum result result = find_key(parse, key, &covered);
+    if (result == RESULT_OK)
+        result = choose_app(parse, covered);
     if (result != RESULT_OK || parse->key_kind != CATALOGUE_WRITE_KEY)
         return result;
     return check_write_key(parse);
@@ -238,7 +225,7 @@ static enum result read_sent_at(struct parse *parse)
     int64_t sent_at, received_at = parse->context->received_at_ms;
     if (parse->members[SENT_AT] == NULL)
         return RESULT_OK;
-    if (!shape_is_whole(parse->members[SENT_AT], &sent_at) || sent_at < TS_MIN_MS || sent_at >= TS_MAX_MS)
+    if (!document_is_whole(parse->members[SENT_AT], &sent_at) || sent_at < TS_MIN_MS || sent_at >= TS_MAX_MS)
         return deny(parse, RESULT_INVALID, "sent_at", "must be an integer: milliseconds since 1970");
     int64_t offset = received_at - sent_at;
     bool wrong = offset > CLOCK_OFFSET_MIN_MS || offset < -CLOCK_OFFSET_MIN_MS;
@@ -247,14 +234,24 @@ static enum result read_sent_at(struct parse *parse)
     return RESULT_OK;
 }
 
+static bool is_source(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        char c = *text;
+        bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        if (!fits)
+            return false;
+    }
+    return true;
+}
+
 static enum result check_source(struct parse *parse)
 {
-    const json_t *source = parse->members[SOURCE];
+    const struct document_value *source = parse->members[SOURCE];
     if (source == NULL)
         return RESULT_OK;
-    size_t length = json_string_length(source);
-    if (json_is_string(source) && length >= SOURCE_MIN_BYTES && length <= SOURCE_MAX_BYTES &&
-        strspn(json_string_value(source), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == length)
+    if (is_text(source) && source->count >= SOURCE_MIN_BYTES && source->count <= SOURCE_MAX_BYTES &&
+        is_source(source->text))
         return RESULT_OK;
     failure_set(parse->why, "source", "must be %d to %d characters, each a letter, a digit, _ or -", SOURCE_MIN_BYTES,
         SOURCE_MAX_BYTES);
@@ -263,18 +260,18 @@ static enum result check_source(struct parse *parse)
 
 static enum result read_envelope(struct parse *parse)
 {
-    const char *unknown = sort_members(parse->request->document, member_names, MEMBERS, parse->members);
+    const char *unknown = sort_members(parse->root, member_names, MEMBERS, parse->members);
     if (unknown != NULL)
         return check_unknown_member(parse, unknown);
-    const json_t *events = parse->members[EVENTS], *consent = parse->members[CONSENT];
-    if (!json_is_array(events) || json_array_size(events) == 0)
+    const struct document_value *events = parse->members[EVENTS], *consent = parse->members[CONSENT];
+    if (!is_kind(events, DOCUMENT_LIST) || events->count == 0)
         return deny(parse, RESULT_INVALID, "events", "must be a list of at least one event");
-    if (consent != NULL && !json_is_boolean(consent))
+    if (consent != NULL && !is_boolean(consent))
         return deny(parse, RESULT_INVALID, "consent", "must be true or false");
     enum result result = read_sent_at(parse);
     if (result == RESULT_OK)
         result = check_source(parse);
-    if (result != RESULT_OK || json_array_size(events) <= REQUEST_EVENTS_MAX)
+    if (result != RESULT_OK || events->count <= REQUEST_EVENTS_MAX)
         return result;
     failure_set(parse->why, "events", "at most %d events a request", REQUEST_EVENTS_MAX);
     return RESULT_FULL;
@@ -285,13 +282,13 @@ static bool find_drop(const struct parse *parse, enum packet_reason *reason)
 {
     const struct request_context *context = parse->context;
     const struct app *app = parse->request->app;
-    const json_t *consent = parse->members[CONSENT];
+    const struct document_value *consent = parse->members[CONSENT];
     bool owed = app->consent_required && !parse->keyless;
     if (context->gpc && app->respect_gpc)
         *reason = PACKET_REASON_GPC;
     else if (context->dnt && app->respect_dnt)
         *reason = PACKET_REASON_DNT;
-    else if (json_is_false(consent) || (owed && !json_is_true(consent)))
+    else if (is_kind(consent, DOCUMENT_FALSE) || (owed && !is_kind(consent, DOCUMENT_TRUE)))
         *reason = PACKET_REASON_CONSENT;
     else if (context->bot)
         *reason = PACKET_REASON_BOT;
@@ -304,18 +301,24 @@ static bool find_drop(const struct parse *parse, enum packet_reason *reason)
 
 static uint64_t hash_id(enum pseudonym_kind kind, const struct raw_id *id)
 {
-    uint64_t hash = 14695981039346656037u ^ (uint64_t)kind;
-    for (size_t i = 0; i < id->length; i++)
-        hash = (hash ^ (uint8_t)id->bytes[i]) * 1099511628211u;
-    return hash ^ hash >> 32;
+    const uint64_t prime = 0x9e3779b97f4a7c15u;
+    uint64_t hash = (uint64_t)kind * prime ^ id->length;
+    size_t i = 0;
+    for (; i < id->length; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, id->bytes + i, id->length - i < 8 ? id->length - i : 8);
+        hash = (hash ^ word) * prime;
+        hash ^= hash >> 32;
+    }
+    return hash;
 }
 
 static size_t intern(struct parse *parse, enum pseudonym_kind kind, const char *bytes, size_t length)
 {
     struct request *request = parse->request;
     struct raw_id id = {.bytes = bytes, .length = length};
-    size_t at = hash_id(kind, &id) % ID_SLOTS;
-    for (; parse->id_slots[at] != 0; at = (at + 1) % ID_SLOTS) {
+    size_t mask = parse->id_slot_count - 1, at = hash_id(kind, &id) & mask;
+    for (; parse->id_slots[at] != 0; at = (at + 1) & mask) {
         const struct request_id *known = &request->ids[parse->id_slots[at] - 1];
         if (known->kind == kind && known->id.length == length && memcmp(known->id.bytes, bytes, length) == 0)
             return parse->id_slots[at] - 1u;
@@ -323,6 +326,11 @@ static size_t intern(struct parse *parse, enum pseudonym_kind kind, const char *
     request->ids[request->id_count++] = (struct request_id){.kind = kind, .id = id};
     parse->id_slots[at] = (uint16_t)request->id_count;
     return request->id_count - 1;
+}
+
+static size_t intern_text(struct parse *parse, enum pseudonym_kind kind, const struct document_value *text)
+{
+    return intern(parse, kind, text->text, text->count);
 }
 
 /* An address in one form: without leading zeros, and an IPv4 address as such even where a socket maps it into
@@ -372,36 +380,47 @@ static bool blame_prop(struct fault *fault, enum packet_reason reason, const cha
     return false;
 }
 
-static bool check_id(const json_t *value, const char *field, struct fault *fault)
+/* Why text cannot be an identifier: false if it can. */
+static bool is_no_id(const struct document_value *value, enum packet_reason *reason)
 {
-    if (!json_is_string(value))
-        return blame(fault, PACKET_REASON_WRONG_TYPE, field);
-    if (json_string_length(value) == 0)
-        return blame(fault, PACKET_REASON_MISSING, field);
-    if (json_string_length(value) > RAW_ID_MAX_BYTES)
-        return blame(fault, PACKET_REASON_TOO_LONG, field);
+    if (!is_text(value))
+        *reason = PACKET_REASON_WRONG_TYPE;
+    else if (value->count == 0)
+        *reason = PACKET_REASON_MISSING;
+    else if (value->count > RAW_ID_MAX_BYTES)
+        *reason = PACKET_REASON_TOO_LONG;
+    else
+        return false;
     return true;
 }
 
-static bool read_name(const struct parse *parse, const json_t *value, struct packet_event *record, struct fault *fault)
+static bool check_id(const struct document_value *value, const char *field, struct fault *fault)
+{
+    enum packet_reason reason;
+    return !is_no_id(value, &reason) || blame(fault, reason, field);
+}
+
+static bool read_name(const struct parse *parse, const struct document_value *value, struct packet_event *record,
+    struct fault *fault)
 {
     if (value == NULL)
         return blame(fault, PACKET_REASON_MISSING, "name");
-    if (!json_is_string(value))
+    if (!is_text(value))
         return blame(fault, PACKET_REASON_WRONG_TYPE, "name");
-    int index = definition_find_event(parse->request->app, json_string_value(value));
+    int index = definition_find_event(parse->request->app, value->text);
     if (index < 0)
         return blame(fault, PACKET_REASON_UNKNOWN_EVENT, "name");
     record->name = (uint16_t)index;
     return true;
 }
 
-static bool read_time(const struct parse *parse, const json_t *value, struct packet_event *record, struct fault *fault)
+static bool read_time(const struct parse *parse, const struct document_value *value, struct packet_event *record,
+    struct fault *fault)
 {
     int64_t ts;
     if (value == NULL)
         return blame(fault, PACKET_REASON_MISSING, "ts");
-    if (!shape_is_whole(value, &ts))
+    if (!document_is_whole(value, &ts))
         return blame(fault, PACKET_REASON_WRONG_TYPE, "ts");
     if (ts < TS_MIN_MS || ts >= TS_MAX_MS)
         return blame(fault, PACKET_REASON_OUT_OF_RANGE, "ts");
@@ -415,54 +434,73 @@ static bool read_time(const struct parse *parse, const json_t *value, struct pac
 }
 
 /* Read an integer of 0 to most; absent: fallback. */
-static bool read_count(const json_t *value, const char *field, int64_t most, int64_t fallback, int64_t *out,
-    struct fault *fault)
+static bool read_count(const struct document_value *value, const char *field, int64_t most, int64_t fallback,
+    int64_t *out, struct fault *fault)
 {
     if (value == NULL) {
         *out = fallback;
         return true;
     }
-    if (json_is_real(value) && !shape_is_whole(value, out) && fabs(json_real_value(value)) > (double)SEQ_MAX)
+    bool whole = document_is_whole(value, out);
+    if (!whole && value->kind == DOCUMENT_REAL && fabs(value->real) > (double)SEQ_MAX)
         return blame(fault, PACKET_REASON_OUT_OF_RANGE, field);
-    if (!shape_is_whole(value, out))
+    if (!whole)
         return blame(fault, PACKET_REASON_WRONG_TYPE, field);
     if (*out < 0 || *out > most)
         return blame(fault, PACKET_REASON_OUT_OF_RANGE, field);
     return true;
 }
 
-static bool read_number(const struct app_prop *prop, const json_t *value, int64_t *out, struct fault *fault)
+static bool read_number(const struct app_prop *prop, const struct document_value *value, int64_t *out,
+    struct fault *fault)
 {
-    if (!json_is_number(value))
+    if (value->kind != DOCUMENT_WHOLE && value->kind != DOCUMENT_REAL)
         return blame_prop(fault, PACKET_REASON_WRONG_TYPE, prop->name);
-    double number = json_number_value(value);
+    double number = value->kind == DOCUMENT_WHOLE ? (double)value->whole : value->real;
     if (number < prop->min || number > prop->max)
         return blame_prop(fault, PACKET_REASON_OUT_OF_RANGE, prop->name);
     *out = llround((number - prop->min) / prop->step);
     return true;
 }
 
-static bool read_prop(const struct app *app, const struct app_prop *prop, const json_t *value, int64_t *out,
-    struct fault *fault)
+/* Values of entities are the index of their id, once the event is taken: intern_entities. */
+static bool read_entity(struct parse *parse, const struct app_prop *prop, size_t index,
+    const struct document_value *value, struct fault *fault)
 {
+    enum packet_reason reason;
+    if (is_no_id(value, &reason))
+        return blame_prop(fault, reason, prop->name);
+    parse->entities[index] = value;
+    return true;
+}
+
+static bool read_prop(struct parse *parse, const struct app_event *event, size_t index,
+    const struct document_value *value, int64_t *out, struct fault *fault)
+{
+    const struct app_prop *prop = &event->props[index];
+    *out = 0;
     if (prop->type == APP_PROP_NUMBER)
         return read_number(prop, value, out, fault);
-    if (prop->type == APP_PROP_BOOLEAN ? !json_is_boolean(value) : !json_is_string(value))
+    if (prop->type == APP_PROP_ENTITY)
+        return read_entity(parse, prop, index, value, fault);
+    if (prop->type == APP_PROP_BOOLEAN ? !is_boolean(value) : !is_text(value))
         return blame_prop(fault, PACKET_REASON_WRONG_TYPE, prop->name);
     if (prop->type == APP_PROP_BOOLEAN)
-        *out = json_is_true(value);
+        *out = value->kind == DOCUMENT_TRUE;
     else if (prop->type == APP_PROP_ROUTE)
-        *out = definition_find_route(app, json_string_value(value));
+        *out = definition_find_route(parse->request->app, value->text);
     else
-        *out = definition_find_value(prop, json_string_value(value));
+        *out = definition_find_value(prop, value->text);
     if (prop->type == APP_PROP_ENUM && *out < 0)
         return blame_prop(fault, PACKET_REASON_UNDECLARED_VALUE, prop->name);
     return true;
 }
 
 /* What the User-Agent gives for prop: its class, else "other", else nothing. */
-static bool read_device(const struct parse *parse, const struct app_prop *prop, int64_t *out)
+static bool read_device(struct parse *parse, const struct app_prop *prop, int64_t *out)
 {
+    if (parse->device == NULL)
+        parse->device = device_name(device_classify(parse->context->user_agent));
     *out = definition_find_value(prop, parse->device);
     if (*out < 0)
         *out = definition_find_value(prop, device_name(DEVICE_OTHER));
@@ -470,29 +508,28 @@ static bool read_device(const struct parse *parse, const struct app_prop *prop, 
 }
 
 /* Check what the client sent and note which properties it sent, and their values. */
-static bool read_sent_props(const struct parse *parse, const struct app_event *event, const json_t *props,
+static bool read_sent_props(struct parse *parse, const struct app_event *event, const struct document_value *props,
     int64_t *values, bool *sent, struct fault *fault)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)props, key, value) {
-        int index = definition_find_prop(event, key);
+    const struct document_value *name = props + 1;
+    for (uint32_t m = 0; m < props->count; m++, name = document_next(name + 1)) {
+        int index = definition_find_prop(event, name->text);
         if (index < 0 || event->props[index].from_user_agent)
-            return blame_prop(fault, PACKET_REASON_UNKNOWN_PROPERTY, key);
-        if (!read_prop(parse->request->app, &event->props[index], value, &values[index], fault))
+            return blame_prop(fault, PACKET_REASON_UNKNOWN_PROPERTY, name->text);
+        if (!read_prop(parse, event, (size_t)index, name + 1, &values[index], fault))
             return false;
         sent[index] = true;
     }
     return true;
 }
 
-static bool read_props(const struct parse *parse, const json_t *props, struct packet_event *record,
+static bool read_props(struct parse *parse, const struct document_value *props, struct packet_event *record,
     struct fault *fault)
 {
     const struct app_event *event = &parse->request->app->events[record->name];
     int64_t values[EVENT_PROPS_MAX];
     bool sent[EVENT_PROPS_MAX] = {false};
-    if (props != NULL && !json_is_object(props))
+    if (props != NULL && props->kind != DOCUMENT_OBJECT)
         return blame(fault, PACKET_REASON_WRONG_TYPE, "props");
     if (props != NULL && !read_sent_props(parse, event, props, values, sent, fault))
         return false;
@@ -521,7 +558,7 @@ static bool reaches_goal(const struct app_event *event, const struct packet_even
     return false;
 }
 
-static bool read_who(const struct parse *parse, const json_t *const *fields, struct fault *fault)
+static bool read_who(const struct parse *parse, const struct document_value *const *fields, struct fault *fault)
 {
     bool visitor = parse->request->app->anonymous_visitors && !parse->keyless &&
         parse->key_kind == CATALOGUE_WRITE_KEY && parse->context->address != NULL;
@@ -532,7 +569,7 @@ static bool read_who(const struct parse *parse, const json_t *const *fields, str
     return fields[SESSION] == NULL || check_id(fields[SESSION], "session", fault);
 }
 
-static bool read_record(const struct parse *parse, const json_t *const *fields, size_t index,
+static bool read_record(struct parse *parse, const struct document_value *const *fields, size_t index,
     struct packet_event *record, struct fault *fault)
 {
     int64_t seq, engaged_ms;
@@ -556,10 +593,10 @@ static bool read_record(const struct parse *parse, const json_t *const *fields, 
 static bool claim_seq(struct parse *parse, uint64_t seq, struct fault *fault)
 {
     struct request *request = parse->request;
-    size_t at = (size_t)(seq * 11400714819323198485u >> 32) % SEQ_SLOTS;
+    size_t mask = parse->seq_slot_count - 1, at = (size_t)(seq * 11400714819323198485u >> 32) & mask;
     if (!request->has_source)
         return true;
-    for (; parse->seq_slots[at] != 0; at = (at + 1) % SEQ_SLOTS) {
+    for (; parse->seq_slots[at] != 0; at = (at + 1) & mask) {
         if (request->events[parse->seq_slots[at] - 1].record.seq == seq)
             return blame(fault, PACKET_REASON_DUPLICATE_SEQ, "seq");
     }
@@ -567,64 +604,127 @@ static bool claim_seq(struct parse *parse, uint64_t seq, struct fault *fault)
     return true;
 }
 
-static bool read_event(struct parse *parse, json_t *object, size_t index, struct fault *fault)
+/* Put the ids of event's entities in the place of their values. */
+static void intern_entities(struct parse *parse, struct request_event *event)
 {
-    const json_t *fields[FIELDS] = {NULL};
-    struct request_event event = {.session = REQUEST_NO_ID};
-    if (!json_is_object(object))
+    const struct app_event *declared = &parse->request->app->events[event->record.name];
+    for (size_t i = 0; i < event->record.props; i++) {
+        struct packet_prop *prop = &event->record.prop[i];
+        if (declared->props[prop->index].type != APP_PROP_ENTITY)
+            continue;
+        prop->value = (int64_t)intern_text(parse, PSEUDONYM_ENTITY, parse->entities[prop->index]);
+        event->entities = true;
+    }
+}
+
+/* An event is built where it will lie; it counts from when it is taken. */
+static bool read_event(struct parse *parse, const struct document_value *object, size_t index, struct fault *fault)
+{
+    const struct document_value *fields[FIELDS] = {NULL};
+    struct request_event *event = &parse->request->events[parse->request->event_count];
+    memset(event, 0, offsetof(struct request_event, record.prop));
+    if (object->kind != DOCUMENT_OBJECT)
         return blame(fault, PACKET_REASON_NOT_AN_OBJECT, "");
     const char *unknown = sort_members(object, field_names, FIELDS, fields);
     if (unknown != NULL)
         return blame(fault, PACKET_REASON_UNKNOWN_FIELD, shape_is_name(unknown, false) ? unknown : "");
-    if (!read_record(parse, fields, index, &event.record, fault) || !claim_seq(parse, event.record.seq, fault))
+    if (!read_record(parse, fields, index, &event->record, fault) || !claim_seq(parse, event->record.seq, fault))
         return false;
-    if (fields[USER] == NULL)
-        event.user = intern_visitor(parse);
-    else
-        event.user = intern(parse, PSEUDONYM_USER, json_string_value(fields[USER]), json_string_length(fields[USER]));
-    if (fields[SESSION] != NULL)
-        event.session = intern(parse, PSEUDONYM_SESSION, json_string_value(fields[SESSION]),
-            json_string_length(fields[SESSION]));
-    parse->request->events[parse->request->event_count++] = event;
+    event->user = fields[USER] == NULL ? intern_visitor(parse) : intern_text(parse, PSEUDONYM_USER, fields[USER]);
+    event->session = fields[SESSION] == NULL ? REQUEST_NO_ID : intern_text(parse, PSEUDONYM_SESSION, fields[SESSION]);
+    intern_entities(parse, event);
+    parse->request->event_count++;
     return true;
 }
 
-static void reject(struct request *request, size_t index, const struct fault *fault)
+static enum result out_of_memory(struct failure *why)
 {
+    failure_set(why, NULL, "out of memory");
+    return RESULT_UNAVAILABLE;
+}
+
+static bool reject(struct request *request, size_t most, size_t index, const struct fault *fault)
+{
+    if (request->rejected == NULL)
+        request->rejected = calloc(most, sizeof *request->rejected);
+    if (request->rejected == NULL)
+        return false;
     struct request_rejection *rejection = &request->rejected[request->rejected_count++];
     rejection->index = index;
     rejection->reason = fault->reason;
     memcpy(rejection->field, fault->field, sizeof rejection->field);
     request->reasons[fault->reason]++;
+    return true;
 }
 
-static enum result allocate(struct request *request, size_t events, struct failure *why)
+/* How many ids an event of app can have. */
+static size_t ids_of_an_event(const struct app *app)
 {
-    request->ids = calloc(2 * events + 2, sizeof *request->ids);
-    request->events = calloc(events, sizeof *request->events);
-    request->rejected = calloc(events, sizeof *request->rejected);
-    if (request->ids != NULL && request->events != NULL && request->rejected != NULL)
-        return RESULT_OK;
-    failure_set(why, NULL, "out of memory");
-    return RESULT_UNAVAILABLE;
+    size_t most = 0;
+    for (size_t i = 0; i < app->event_count; i++) {
+        size_t entities = 0;
+        for (size_t p = 0; p < app->events[i].prop_count; p++)
+            entities += app->events[i].props[p].type == APP_PROP_ENTITY;
+        if (entities > most)
+            most = entities;
+    }
+    return 2 + most;
+}
+
+/* Room for `events` events and their ids, in one piece. */
+static bool reserve(struct request *request, size_t events, size_t ids)
+{
+    request->events = malloc(events * sizeof *request->events + ids * sizeof *request->ids);
+    request->ids = (struct request_id *)(void *)(request->events + events);
+    if (request->events == NULL)
+        request->ids = NULL;
+    return request->events != NULL;
+}
+
+static enum result read_list(struct parse *parse)
+{
+    struct request *request = parse->request;
+    const struct document_value *events = parse->members[EVENTS], *source = parse->members[SOURCE];
+    const struct document_value *event = events + 1;
+    request->has_source = source != NULL;
+    if (request->has_source)
+        request->source = intern_text(parse, PSEUDONYM_SOURCE, source);
+    for (uint32_t i = 0; i < events->count; i++, event = document_next(event)) {
+        struct fault fault;
+        if (!read_event(parse, event, i, &fault) && !reject(request, events->count, i, &fault))
+            return out_of_memory(parse->why);
+    }
+    return RESULT_OK;
+}
+
+/* The least power of two that is at least twice count. */
+static size_t count_slots(size_t count)
+{
+    size_t slots = 16;
+    while (slots < 2 * count)
+        slots *= 2;
+    return slots;
 }
 
 static enum result read_events(struct parse *parse)
 {
-    struct request *request = parse->request;
-    const json_t *events = parse->members[EVENTS], *source = parse->members[SOURCE];
-    enum result result = allocate(request, json_array_size(events), parse->why);
-    if (result != RESULT_OK)
-        return result;
-    request->has_source = source != NULL;
-    if (request->has_source)
-        request->source = intern(parse, PSEUDONYM_SOURCE, json_string_value(source), json_string_length(source));
-    for (size_t i = 0; i < json_array_size(events); i++) {
-        struct fault fault;
-        if (!read_event(parse, json_array_get(events, i), i, &fault))
-            reject(request, i, &fault);
-    }
-    return RESULT_OK;
+    uint16_t at_hand[SLOTS_AT_HAND], *more = NULL;
+    size_t events = parse->members[EVENTS]->count, ids = events * ids_of_an_event(parse->request->app) + 1;
+    parse->id_slot_count = count_slots(ids);
+    parse->seq_slot_count = count_slots(events);
+    size_t slots = parse->id_slot_count + parse->seq_slot_count;
+    if (slots > SLOTS_AT_HAND && (more = malloc(slots * sizeof *more)) == NULL)
+        return out_of_memory(parse->why);
+    parse->id_slots = more == NULL ? at_hand : more;
+    parse->seq_slots = parse->id_slots + parse->id_slot_count;
+    memset(parse->id_slots, 0, slots * sizeof *parse->id_slots);
+    enum result result = RESULT_OK;
+    if (reserve(parse->request, events, ids))
+        result = read_list(parse);
+    else
+        result = out_of_memory(parse->why);
+    free(more);
+    return result;
 }
 
 static enum result check_seals(const struct parse *parse)
@@ -650,7 +750,7 @@ static enum result parse_body(struct parse *parse)
     if (result != RESULT_OK)
         return result;
     if (find_drop(parse, &reason)) {
-        request->dropped = (uint32_t)json_array_size(parse->members[EVENTS]);
+        request->dropped = parse->members[EVENTS]->count;
         request->reasons[reason] = request->dropped;
         return RESULT_OK;
     }
@@ -658,44 +758,56 @@ static enum result parse_body(struct parse *parse)
     return result == RESULT_OK ? check_seals(parse) : result;
 }
 
-enum result request_parse(const struct request_context *context, const char *body, size_t length, struct request *out,
+enum result request_parse(const struct request_context *context, char *body, size_t length, struct request *out,
     struct failure *why)
 {
     assert(context->catalogue != NULL);
-    struct parse parse = {
-        .context = context,
-        .request = out,
-        .why = why,
-        .device = device_name(device_classify(context->user_agent)),
-    };
+    struct parse parse = {.context = context, .request = out, .why = why};
+    struct document document;
+    struct document_value first[VALUES_AT_HAND];
+    enum result result = RESULT_OK;
     *out = (struct request){.received_at_ms = context->received_at_ms, .import = context->import};
-    enum result result = parse_document(body, length, out, why);
+    document_begin(&document, first, VALUES_AT_HAND);
+    if (!document_scan(&document, body, length))
+        result = document_load(&document, body, length, why);
+    out->document = document.owner;
+    document.owner = NULL;
+    parse.root = document.values;
     if (result == RESULT_OK)
         result = parse_body(&parse);
     if (result != RESULT_OK)
         request_free(out);
+    document_free(&document);
     return result;
 }
 
 /* Answers */
 
+/* Room for any answer: every rejection is as long as the longest. */
+static size_t answer_size(const struct request *request)
+{
+    return 80 + request->rejected_count * (80 + sizeof request->rejected->field);
+}
+
+static size_t print_rejection(char *text, size_t size, const struct request_rejection *rejection, bool first)
+{
+    bool field = rejection->field[0] != '\0';
+    int length = snprintf(text, size, "%s{\"index\":%zu,\"type\":\"%s\"%s%s%s}", first ? "" : ",", rejection->index,
+        packet_reason_name(rejection->reason), field ? ",\"field\":\"" : "",
+        rejection->field, field ? "\"" : ""); /* names and dots: nothing to escape */
+    assert(length > 0 && (size_t)length < size);
+    return (size_t)length;
+}
+
 char *request_answer(const struct request *request)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *file = open_memstream(&text, &size);
-    if (file == NULL)
+    size_t size = answer_size(request);
+    char *text = malloc(size);
+    if (text == NULL)
         return NULL;
-    fprintf(file, "{\"accepted\":%zu,\"rejected\":[", request->event_count);
-    for (size_t i = 0; i < request->rejected_count; i++) {
-        const struct request_rejection *rejection = &request->rejected[i];
-        fprintf(file, "%s{\"index\":%zu,\"type\":\"%s\"", i == 0 ? "" : ",", rejection->index,
-            packet_reason_name(rejection->reason));
-        if (rejection->field[0] != '\0')
-            fprintf(file, ",\"field\":\"%s\"", rejection->field); /* names and dots: nothing to escape */
-        fputc('}', file);
-    }
-    fprintf(file, "],\"dropped\":%u}", request->dropped);
-    fclose(file);
+    size_t length = (size_t)snprintf(text, size, "{\"accepted\":%zu,\"rejected\":[", request->event_count);
+    for (size_t i = 0; i < request->rejected_count; i++)
+        length += print_rejection(text + length, size - length, &request->rejected[i], i == 0);
+    (void)snprintf(text + length, size - length, "],\"dropped\":%u}", request->dropped);
     return text;
 }

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -127,48 +126,29 @@ static void begin_unknown(struct exchange *exchange)
 static void route(const struct server *server, struct exchange *exchange, const char *path, const char *method)
 {
     exchange->body_limit = BODY_MAX_BYTES;
+    exchange->endpoint = metrics_endpoint_of(path);
     if (server->admin && admin_begin(exchange, path, method))
         return;
-    if (!server->admin && strcmp(path, server->service->config->ingest_events_path) == 0)
+    if (!server->admin && strcmp(path, server->service->config->ingest_events_path) == 0) {
+        exchange->endpoint = METRICS_ENDPOINT_EVENTS;
         events_begin_public(exchange, method);
-    else if (strcmp(path, "/health/live") == 0)
+        return;
+    }
+    if (strcmp(path, "/health/live") == 0)
         begin_live(exchange, method);
     else
         begin_unknown(exchange);
-}
-
-/* How the headers say where the body ends. */
-struct framing {
-    unsigned lengths, codings;
-    bool unknown_coding;
-    bool odd_name; /* "Content-Length :" is a length to some, and another header to libmicrohttpd */
-};
-
-static enum MHD_Result note_framing(void *argument, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-    struct framing *framing = argument;
-    (void)kind;
-    if (key[strcspn(key, " \t\r\n")] != '\0')
-        framing->odd_name = true;
-    if (strcasecmp(key, "Content-Length") == 0)
-        framing->lengths++;
-    if (strcasecmp(key, "Transfer-Encoding") == 0) {
-        framing->codings++;
-        framing->unknown_coding = value == NULL || strcasecmp(value, "chunked") != 0;
-    }
-    return MHD_YES;
 }
 
 /* A body whose end a proxy before us may see elsewhere is refused unread, and with it whatever follows on the
  * connection (RFC 9112, 6.3 and 11.2); libmicrohttpd would take one of the two readings. */
 static bool is_ambiguous(struct exchange *exchange)
 {
-    struct framing framing = {0};
-    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, note_framing, &framing);
-    if (framing.lengths + framing.codings <= 1 && !framing.unknown_coding && !framing.odd_name)
+    const struct exchange_framing *framing = &exchange->framing;
+    if (framing->lengths + framing->codings <= 1 && !framing->unknown_coding && !framing->odd_name)
         return false;
     exchange->closes = true;
-    failure_set(&exchange->why, framing.codings > 0 ? "Transfer-Encoding" : "Content-Length",
+    failure_set(&exchange->why, framing->codings > 0 ? "Transfer-Encoding" : "Content-Length",
         "one Content-Length, or Transfer-Encoding: chunked");
     exchange_refuse(exchange, MHD_HTTP_BAD_REQUEST, "invalid_request", 0);
     return true;
@@ -177,7 +157,7 @@ static bool is_ambiguous(struct exchange *exchange)
 /* A declared length beyond the limit is answered before a byte of it is read; the connection ends with that. */
 static bool announces_too_much(struct exchange *exchange)
 {
-    const char *length = exchange_header(exchange, "Content-Length");
+    const char *length = exchange->headers[EXCHANGE_CONTENT_LENGTH];
     if (length == NULL || strtoull(length, NULL, 10) <= exchange->body_limit)
         return false;
     failure_set(&exchange->why, "", "the body is longer than %zu bytes", exchange->body_limit);

@@ -8,11 +8,14 @@
 #include "schema/limits.h"
 #include "service/base/clock.h"
 #include "service/base/lifecycle.h"
+#include "service/release/declared.h"
 #include "service/release/period.h"
 #include "service/release/sheet.h"
 
-/* Days whose cells are read at once when catching up: bounds memory, and reads a sum once for its week and month. */
+/* Days whose cells are read at once when catching up, fewer where an app declares much: bounds memory, and reads a sum once
+ * for its week and month. */
 #define CHUNK_DAYS 128
+#define CHUNK_CELLS 100000 /* of declared things, about */
 
 /* The daemon and role that a leaf names as its actor. */
 #define ACTOR "throng_release"
@@ -63,13 +66,26 @@ static enum result write_progress(struct db *db, const struct day *day, struct f
     return code;
 }
 
-static void leaf_rows(struct leaf *leaf, const struct sheet *sheet, const struct sheet_release *release)
+static const char *row_item(const struct day *day, const struct sheet_row *row)
+{
+    return declared_name(day->app, row->number, row->item);
+}
+
+/* "" but for a funnel. */
+static const char *release_item(const struct day *day, const struct sheet_release *release)
+{
+    return declared_name(day->app, NUMBER_FUNNEL_USERS, release->funnel);
+}
+
+/* Each row as [metric, item, n, value]. */
+static void leaf_rows(struct leaf *leaf, const struct day *day, const struct sheet_release *release)
 {
     leaf_array(leaf, "rows");
     for (size_t i = release->first; i < release->first + release->count; i++) {
-        const struct sheet_row *row = &sheet->rows[i];
+        const struct sheet_row *row = &day->sheet->rows[i];
         leaf_array(leaf, NULL);
         leaf_text(leaf, NULL, family_number(row->number)->metric);
+        leaf_text(leaf, NULL, row_item(day, row));
         leaf_int(leaf, NULL, row->n);
         if (row->released.suppressed)
             leaf_null(leaf, NULL);
@@ -99,12 +115,14 @@ static struct leaf *make_leaf(const struct day *day, const struct sheet_release 
     leaf_int(leaf, "definition", day->app->version);
     leaf_text(leaf, "family", family_name(release->family));
     leaf_text(leaf, "interval", family_interval_name(release->interval));
+    if (release->funnel >= 0)
+        leaf_text(leaf, "item", release_item(day, release));
     leaf_int(leaf, "k", day->policy->k);
     leaf_text(leaf, "mechanism", policy_mechanism(day->policy));
     leaf_text(leaf, "period", period_format(release->period, period));
     leaf_text(leaf, "preset", policy_preset_name(day->policy->preset));
     leaf_text(leaf, "protection", policy_protection_name(day->policy->protection));
-    leaf_rows(leaf, day->sheet, release);
+    leaf_rows(leaf, day, release);
     return leaf;
 }
 
@@ -147,10 +165,11 @@ static void text_element(struct db_params *params, const char *text)
 static enum result write_releases(struct db *db, const struct day *day, struct failure *why)
 {
     static const char sql[] =
-        "INSERT INTO release.release (leaf, population, app, family, interval, period, definition, preset, protection,"
+        "INSERT INTO release.release (leaf, population, app, family, interval, period, item, definition, preset, protection,"
         " mechanism, k, sealed_at)"
-        " SELECT r.leaf, $5, $6, r.family, r.interval, r.period, $7, $8, $9, $10, $11, $12"
-        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::date[]) AS r (leaf, family, interval, period)";
+        " SELECT r.leaf, $6, $7, r.family, r.interval, r.period, r.item, $8, $9, $10, $11, $12, $13"
+        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::date[], $5::text[])"
+        " AS r (leaf, family, interval, period, item)";
     const struct sheet *sheet = day->sheet;
     struct db_params *params = db_params_new();
     db_array_begin(params, DB_ELEMENT_UUID);
@@ -169,6 +188,10 @@ static enum result write_releases(struct db *db, const struct day *day, struct f
     for (size_t i = 0; i < sheet->release_count; i++)
         db_array_int(params, sheet->releases[i].period);
     db_array_end(params);
+    db_array_begin(params, DB_ELEMENT_TEXT);
+    for (size_t i = 0; i < sheet->release_count; i++)
+        text_element(params, release_item(day, &sheet->releases[i]));
+    db_array_end(params);
     db_text(params, day->app->population);
     db_int4(params, (int32_t)day->app->id);
     db_int4(params, (int32_t)day->app->version);
@@ -183,14 +206,15 @@ static enum result write_releases(struct db *db, const struct day *day, struct f
 }
 
 /* The columns of release.value, one array each. */
-enum column { COLUMN_METRIC, COLUMN_VERSION, COLUMN_INTERVAL, COLUMN_PERIOD, COLUMN_N, COLUMN_VALUE, COLUMN_LOW, COLUMN_HIGH,
-    COLUMN_RELIABILITY, COLUMN_LEAF, COLUMN_COUNT };
+enum column { COLUMN_METRIC, COLUMN_VERSION, COLUMN_INTERVAL, COLUMN_PERIOD, COLUMN_ITEM, COLUMN_N, COLUMN_VALUE,
+    COLUMN_LOW, COLUMN_HIGH, COLUMN_RELIABILITY, COLUMN_LEAF, COLUMN_COUNT };
 
 static const enum db_element column_elements[COLUMN_COUNT] = {
     [COLUMN_METRIC] = DB_ELEMENT_TEXT,
     [COLUMN_VERSION] = DB_ELEMENT_INT4,
     [COLUMN_INTERVAL] = DB_ELEMENT_TEXT,
     [COLUMN_PERIOD] = DB_ELEMENT_DATE,
+    [COLUMN_ITEM] = DB_ELEMENT_TEXT,
     [COLUMN_N] = DB_ELEMENT_INT4,
     [COLUMN_VALUE] = DB_ELEMENT_INT8,
     [COLUMN_LOW] = DB_ELEMENT_INT8,
@@ -224,6 +248,9 @@ static void value_element(struct db_params *params, enum column column, const st
     case COLUMN_PERIOD:
         db_array_int(params, row->period);
         break;
+    case COLUMN_ITEM:
+        text_element(params, row_item(day, row));
+        break;
     case COLUMN_N:
         db_array_int(params, row->n);
         break;
@@ -249,9 +276,10 @@ static void value_element(struct db_params *params, enum column column, const st
 static enum result write_values(struct db *db, const struct day *day, struct failure *why)
 {
     static const char sql[] =
-        "INSERT INTO release.value (app, metric, metric_version, interval, period, n, value, low, high, reliability, leaf)"
-        " SELECT $11, v.* FROM unnest($1::text[], $2::int[], $3::text[], $4::date[], $5::int[], $6::bigint[],"
-        " $7::bigint[], $8::bigint[], $9::text[], $10::uuid[]) AS v";
+        "INSERT INTO release.value (app, metric, metric_version, interval, period, item, n, value, low, high, reliability,"
+        " leaf)"
+        " SELECT $12, v.* FROM unnest($1::text[], $2::int[], $3::text[], $4::date[], $5::text[], $6::int[], $7::bigint[],"
+        " $8::bigint[], $9::bigint[], $10::text[], $11::uuid[]) AS v";
     const struct sheet *sheet = day->sheet;
     struct db_params *params = db_params_new();
     for (enum column column = 0; column < COLUMN_COUNT; column++) {
@@ -326,11 +354,8 @@ static enum result publish_chunk(struct run *run, enum family_stage stage, struc
 {
     const struct noise_source source = {.bytes = random_bytes};
     const struct app *app = run->app;
-    uint32_t n_max = app->retention_days;
-    n_max = app->retention_weeks > n_max ? app->retention_weeks : n_max;
-    n_max = app->retention_months > n_max ? app->retention_months : n_max;
-    const struct cells_range range = {.app = app->id, .shards = run->due->shards, .from = days.from, .to = days.to,
-        .n_max = n_max > INT16_MAX ? INT16_MAX : (int32_t)n_max, .rolling = run->policy->rolling};
+    const struct cells_range range = {.app = app, .policy = run->policy, .shards = run->due->shards, .from = days.from,
+        .to = days.to};
     int64_t ends[CHUNK_DAYS] = {0};
     struct cells *cells = NULL;
     enum result code = read_ends(run->db, app, days, ends, why);
@@ -353,13 +378,20 @@ static enum result publish_chunk(struct run *run, enum family_stage stage, struc
     return code;
 }
 
+static int32_t chunk_days(const struct app *app)
+{
+    size_t days = CHUNK_CELLS / declared_cells_a_day(app);
+    return days > CHUNK_DAYS ? CHUNK_DAYS : days < 7 ? 7 : (int32_t)days;
+}
+
 static enum result publish_stage(struct run *run, enum family_stage stage, struct schedule_days days, struct failure *why)
 {
+    const int32_t most = chunk_days(run->app);
     enum result code = RESULT_OK;
     while (days.from <= days.to && code == RESULT_OK && !lifecycle_ending()) {
         struct schedule_days chunk = days;
-        if (chunk.to - chunk.from >= CHUNK_DAYS)
-            chunk.to = chunk.from + CHUNK_DAYS - 1;
+        if (chunk.to - chunk.from >= most)
+            chunk.to = chunk.from + most - 1;
         code = publish_chunk(run, stage, chunk, why);
         days.from = chunk.to + 1;
     }

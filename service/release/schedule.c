@@ -6,7 +6,8 @@
 #include "service/catalogue/definition.h"
 
 /* An app starts on the first day that has anything, or on the day it was made if that is closed and earlier: an app that
- * nobody uses yet has zeros, and an import reaches back. Once it has a release, its first day is fixed. */
+ * nobody uses yet has zeros, and an import reaches back. Once it has a release, its first day is fixed. Test apps are
+ * never released. */
 static const char due_sql[] =
     "WITH shard AS MATERIALIZED (SELECT shards, ARRAY(SELECT generate_series(0, shards - 1)) AS shard"
     "    FROM config.installation),"
@@ -16,7 +17,7 @@ static const char due_sql[] =
     "    SELECT CASE WHEN count(activity_through) = s.shards THEN min(activity_through) END AS activity_through,"
     "      CASE WHEN count(sessions_through) = s.shards THEN min(sessions_through) END AS sessions_through"
     "    FROM state.progress AS p WHERE p.app = a.app AND p.shard = ANY (s.shard)) AS p"
-    "  WHERE NOT EXISTS (SELECT FROM unnest($1::int[], $2::int[]) AS r (app, version)"
+    "  WHERE a.twin_of IS NULL AND NOT EXISTS (SELECT FROM unnest($1::int[], $2::int[]) AS r (app, version)"
     "    WHERE r.app = a.app AND r.version = a.version)),"
     " open AS ("
     "  SELECT c.*, r.first_day, r.activity_through AS activity_done, r.sessions_through AS sessions_done"

@@ -1,6 +1,6 @@
 -- wrk's load: each request is a POST of events of users drawn from a crowd, under a source of its own, so that nothing in
--- it is a repetition. Arguments: key, events a request, users, minutes that the events spread over, seed, seconds. After
--- those seconds no request is begun, and wrk runs on until all are answered: what it counts is what was acknowledged.
+-- it is a repetition. Arguments: key, events a request, users, minutes that the events spread over, seed, seconds, and how
+-- many milliseconds a connection waits before each request. After those seconds no request is begun, and wrk runs on until all are answered: what it counts is what was acknowledged.
 -- What is told at the end is one line of JSON.
 -- Making bodies takes time that the servers on the same machine do not get: the events are made beforehand, and only
 -- their source is new in each request.
@@ -36,6 +36,7 @@ function init(arguments)
     local spread_ms, seed = tonumber(arguments[4]) * 60000, tonumber(arguments[5])
     math.randomseed(seed * 1000 + number)
     length_s = tonumber(arguments[6])
+    pause_ms = tonumber(arguments[7])
     local now_ms = os.time() * 1000
     pool, at, prefix = {}, 0, string.format('{"source":"bench-%d-%d-', seed, number)
     for i = 1, math.ceil(POOL_EVENTS / events) do
@@ -53,7 +54,7 @@ end
 -- Asked before each request; milliseconds to wait.
 function delay()
     end_s = end_s or now_s() + length_s
-    return now_s() < end_s and 0 or 1000000
+    return now_s() < end_s and pause_ms or 1000000
 end
 
 function request()

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Data inventory: schema/inventory.def names every column of the migrated database and every field of a packet, once,
-with a class and a retention; pseudonyms are bytea of 16 bytes, and nothing readable by a publisher is one."""
+with a class and a retention; pseudonyms are bytea of 16 bytes, and nothing readable by a publisher is one. Single events
+are readable in schema live only, whose rows a foreign key holds to test apps."""
 import glob
 import os
 import pwd
@@ -13,8 +14,8 @@ import tempfile
 
 import gate
 
-CLASSES = {'pseudonym', 'personal', 'aggregate', 'config', 'secret_hash', 'audit', 'operational'}
-RETENTIONS = {'dormant_horizon', 'session', 'seen', 'day', 'alias', 'stream', 'app', 'for_ever', 'installation'}
+CLASSES = {'pseudonym', 'personal', 'test', 'aggregate', 'config', 'secret_hash', 'audit', 'operational'}
+RETENTIONS = {'dormant_horizon', 'session', 'seen', 'day', 'period', 'alias', 'live', 'stream', 'app', 'for_ever', 'installation'}
 ROW = re.compile(r'^(COLUMN|FIELD)\(([^)]*)\)\s*$', re.M)
 COLUMNS_SQL = """
 SELECT table_schema, table_name, column_name, udt_name FROM information_schema.columns
@@ -24,6 +25,11 @@ SELECT n.nspname, c.relname, a.attname, string_agg(pg_get_constraintdef(o.oid), 
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (o.conkey)
 WHERE o.contype = 'c' GROUP BY 1, 2, 3"""
+UNHELD_SQL = """
+SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'live'::regnamespace AND c.relkind = 'r' AND NOT EXISTS (
+    SELECT FROM pg_constraint o WHERE o.contype = 'f' AND o.conrelid = c.oid AND pg_get_constraintdef(o.oid) LIKE
+        CASE c.relname WHEN 'twin' THEN 'FOREIGN KEY (app, twin_of) REFERENCES config.app(app, twin_of)%'
+            ELSE 'FOREIGN KEY (app) REFERENCES live.twin(app)%' END)"""
 
 
 def unprivileged():
@@ -137,10 +143,14 @@ def check_columns(connection, columns):
             findings.append(f'{where} is a pseudonym but not bytea of 16 bytes')
         if schema == 'state' and kind == 'bytea' and data_class != 'pseudonym':
             findings.append(f'{where} is bytea in state and no pseudonym')
-        if data_class in ('pseudonym', 'personal') and schema != 'state':
+        if data_class in ('pseudonym', 'personal') and schema != 'state' and (schema, data_class) != ('live', 'pseudonym'):
             findings.append(f'{where} is about a person outside state')
+        if data_class == 'test' and schema != 'live':
+            findings.append(f'{where} is of test apps outside live')
         if data_class in ('pseudonym', 'personal') and readable(cursor, schema, table, column):
             findings.append(f'{where} is about a person and readable by a publisher')
+    cursor.execute(UNHELD_SQL)
+    findings += [f'table live.{name} is not held to test apps' for name, in cursor.fetchall()]
     return findings
 
 
@@ -203,6 +213,12 @@ def planted(folder):
             'alias.old is a pseudonym but'),
         'a publisher reads persons': ({**tree, 'schema/sql/9999_x.sql': 'GRANT SELECT (usr) ON state.person TO throng_release;'},
             'state.person.usr is about a person and readable'),
+        'a publisher reads names of the live view': ({**tree,
+            'schema/sql/9999_x.sql': 'GRANT SELECT ON live.name TO throng_read;'}, 'live.name.name is about a person and readable'),
+        'single events of a real app': (changed('schema/sql/0007_live.sql',
+            ',\n    FOREIGN KEY (app, twin_of) REFERENCES config.app (app, twin_of)', ''), 'live.twin is not held to test apps'),
+        'test data elsewhere': (changed(inventory, 'COLUMN(state, person, first_day, personal,',
+            'COLUMN(state, person, first_day, test,'), 'is of test apps outside live'),
     }
     with Server() as server:
         yield 'the tree', gate.write_tree(os.path.join(folder, 'clean'), tree), (server, 'clean'), None

@@ -20,6 +20,8 @@ class Description:
         with open(path, encoding='utf-8') as file:
             self.root = yaml.safe_load(file)
         self.resolver = jsonschema.RefResolver('', self.root)
+        self.patterns = [(template, re.compile(re.sub(r'\\{\w+\\}', '[^/]+', re.escape(template))))
+            for template in sorted(self.root['paths'], key=lambda text: text.count('{'))]
         self.used = set()
 
     def resolve(self, node):
@@ -32,12 +34,19 @@ class Description:
         for error in validator.iter_errors(value):
             raise throng.Failure(f'{what}: {"/".join(map(str, error.absolute_path))}: {error.message}'[:600])
 
+    def template(self, path):
+        """The template of a path, or None; one without variables goes first."""
+        for template, pattern in self.patterns:
+            if pattern.fullmatch(path):
+                return template
+        return None
+
     def find(self, path):
-        """(template, path item) of a path; one without variables goes first."""
-        for template in sorted(self.root['paths'], key=lambda text: text.count('{')):
-            if re.fullmatch(re.sub(r'\\{\w+\\}', '[^/]+', re.escape(template)), path):
-                return template, self.root['paths'][template]
-        raise throng.Failure(f'{path} is not described')
+        """(template, path item) of a path."""
+        template = self.template(path)
+        if template is None:
+            raise throng.Failure(f'{path} is not described')
+        return template, self.root['paths'][template]
 
     def check_parameters(self, item, operation, query, headers):
         described = [self.resolve(p) for p in item.get('parameters', []) + operation.get('parameters', [])]

@@ -2,8 +2,10 @@
 """The read side: everything that api/openapi.yaml describes is asked for, each request and answer is held against it; numbers
 are those of `throng query`, gauges are what the official parsers take; who may not see something learns nothing of it; reads
 and denials are in the trail."""
+import collections
 import concurrent.futures
 import csv
+import datetime
 import io
 import json
 import random
@@ -20,6 +22,8 @@ METRICS = ('active_users', 'new_users', 'returning_users', 'resurrected_users', 
     'single_event_sessions', 'events', 'page_views', 'session_duration', 'session_duration_p50', 'session_duration_p90',
     'session_durations', 'engaged_time', 'engagement_rate', 'bounce_rate', 'interaction_frequency', 'retention')
 MONTHLY = ('stickiness', 'growth_rate')
+DECLARED = ('dimension_users', 'session_dimension_users', 'feature_users', 'feature_adoption', 'segment_users', 'goal_sessions',
+    'goal_rate', 'completion_rate', 'entity_count', 'paths')
 THROUGH = '2026-03-31'
 OPENMETRICS = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5'
 
@@ -36,6 +40,62 @@ def history():
             for step in range(rng.choice((1, 1, 2, 5))):
                 yield json.dumps({'user': f'u{user}', 'ts': start + step * rng.randrange(1000, 200000),
                     'event': rng.choice(('view', 'buy'))})
+
+
+# Everything that an app can declare, and a log of which the answers are computed here.
+CLUB = {'name': 'club', 'time_zone': 'UTC', 'privacy': {'preset': 'exact', 'allow_unprotected': True},
+    'routes': ['/', '/rooms', '/rooms/:id'],
+    'events': [{'name': 'view', 'kind': 'view', 'properties': [{'name': 'page', 'type': 'route', 'required': True},
+            {'name': 'device', 'type': 'enum', 'values': ['mobile', 'other', 'desktop, old']}]},
+        {'name': 'play', 'properties': [{'name': 'room', 'type': 'entity'}, {'name': 'won', 'type': 'boolean'},
+            {'name': 'time', 'type': 'number', 'min': 2, 'max': 62, 'step': 0.5}]},
+        {'name': 'join', 'properties': [{'name': 'way', 'type': 'enum', 'values': ['mail', 'oauth']}]}],
+    'dimensions': [{'name': 'page', 'property': 'page'}, {'name': 'device', 'property': 'device'},
+        {'name': 'entry', 'property': 'page', 'at': 'entry'}, {'name': 'last', 'property': 'page', 'at': 'exit'}],
+    'features': [{'name': 'games', 'title': 'Games', 'events': ['play']}, {'name': 'members', 'events': ['join']}],
+    'segments': [{'name': 'oauth', 'event': 'join', 'property': 'way', 'equals': 'oauth'}],
+    'goals': [{'name': 'joined', 'event': 'join'}, {'name': 'won', 'event': 'play', 'property': 'won', 'equals': True}],
+    'completion': {'start': 'view', 'done': 'play'},
+    'funnels': [{'name': 'first_win', 'steps': ['view', 'join', {'event': 'play', 'property': 'won', 'equals': True}]}],
+    'measures': [{'name': 'play_time', 'title': 'Time of play', 'event': 'play', 'property': 'time', 'unit': 'min'}],
+    'outcomes': [{'name': 'patience', 'measure': 'play_time', 'tiers': [{'name': 'rare', 'sessions_from': 0},
+            {'name': 'often', 'title': 'Often', 'sessions_from': 2}]},
+        {'name': 'total', 'measure': 'play_time', 'aggregate': 'sum'}],
+    'entities': [{'name': 'rooms', 'property': 'room'}], 'paths': [{'name': 'pages', 'property': 'page'}]}
+PAGES = {'/': '/', '/rooms': '/rooms', '/rooms/7': '/rooms/:id', '/gone': 'other'}
+COLUMNS = ('user', 'ts', 'event', 'page', 'device', 'room', 'won', 'time', 'way')
+WEEKS = ['2026-01-05', '2026-01-12', '2026-01-19', '2026-01-26', '2026-02-02', '2026-02-09']
+
+
+def club_history():
+    """Rows of 30 users over six weeks, in time order; a user's day has at most one session."""
+    rng = random.Random(11)
+    rows = []
+    for user in range(30):
+        keen = rng.choice((0.05, 0.2, 0.6))
+        for day in range(42):
+            if rng.random() > keen:
+                continue
+            ts = throng.day_ms(WEEKS[0]) + day * throng.DAY_MS + rng.randrange(20 * 3600) * 1000
+            for step in range(rng.randrange(1, 7)):
+                row = dict.fromkeys(COLUMNS) | {'user': f'c{user}', 'ts': ts + step * 60000}
+                row['event'] = rng.choice(('view', 'view', 'play', 'join')) if step else 'view'
+                if row['event'] == 'view':
+                    row |= {'page': rng.choice(list(PAGES)), 'device': rng.choice(('mobile', 'other', 'desktop, old', None))}
+                elif row['event'] == 'play':
+                    row |= {'room': rng.choice((None, 'east', 'west', 'north')), 'won': rng.choice(('true', 'false')),
+                        'time': rng.choice((None, 2, 2.5, 5, 40))}
+                else:
+                    row['way'] = rng.choice(('mail', 'oauth'))
+                rows.append(row)
+    return rows
+
+
+def period_of(ts, interval):
+    day = datetime.datetime.fromtimestamp(ts / 1000, datetime.timezone.utc).date()
+    if interval == 'week':
+        day -= datetime.timedelta(days=day.weekday())
+    return str(day.replace(day=1) if interval == 'month' else day)
 
 
 class Api(unittest.TestCase):
@@ -62,6 +122,20 @@ class Api(unittest.TestCase):
         for name in ('shop', 'quiet'):
             cls.throng.cli('import', '--app', name, '--format', 'jsonl', '--map', 'name=event', path)
             cls.throng.seal(name, THROUGH)
+        cls.club = club_history()
+        with open(cls.throng.folder + '/club.json', 'w', encoding='utf-8') as file:
+            json.dump(CLUB, file)
+        cls.throng.cli('app', 'add', file.name)
+        with open(cls.throng.folder + '/small.json', 'w', encoding='utf-8') as file:
+            json.dump(CLUB | {'name': 'small', 'privacy': {'preset': 'threshold-only', 'allow_unprotected': True}}, file)
+        cls.throng.cli('app', 'add', file.name)
+        with open(cls.throng.folder + '/club.csv', 'w', encoding='utf-8', newline='') as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(cls.club)
+        cls.throng.cli('import', '--app', 'club', '--format', 'csv', '--map',
+            'user=user,ts=ts,name=event,' + ','.join(f'props.{name}={name}' for name in COLUMNS[3:]), file.name)
+        cls.throng.seal('club', THROUGH)
         cls.keys = {scope: cls.throng.cli('key', 'add', '--scope', scope).strip()
             for scope in ('read', 'read:shop', 'metrics', 'ops', 'admin', 'audit', 'erase')}
 
@@ -112,7 +186,7 @@ class Api(unittest.TestCase):
             leaf = self.throng.sql("SELECT convert_from(leaf, 'UTF8') FROM audit.outbox WHERE id = %s", (row['audit_leaf'],))
             said = json.loads(leaf[0][0])
             self.assertEqual((said['act'], said['tenant']), ('aggregates_released', 'shop'))
-            self.assertIn(['active_users', -1, row['value']], said['data']['rows'])
+            self.assertIn(['active_users', '', -1, row['value']], said['data']['rows'])
 
     def test_pages_add_up(self):
         for target in ('/v1/apps/shop/metrics/active_users?interval=day', '/v1/apps/shop/retention?interval=week&kind=on',
@@ -183,7 +257,7 @@ class Api(unittest.TestCase):
 
     def test_catalogue_definitions_and_budget(self):
         _, answer, _ = self.get('/v1/apps', status=200)
-        self.assertEqual([app['app'] for app in answer['apps']], ['empty', 'quiet', 'shop'])
+        self.assertEqual([app['app'] for app in answer['apps']], ['club', 'empty', 'quiet', 'shop', 'small'])
         _, catalogue, _ = self.get('/v1/apps/quiet/metrics', status=200)
         found = {metric['metric']: metric for metric in catalogue['metrics']}
         self.assertEqual(set(found), set(METRICS + MONTHLY + ('visitors',)))
@@ -202,7 +276,7 @@ class Api(unittest.TestCase):
         base = '/v1/apps/shop/metrics/active_users'
         for query, field in (('interval=year', 'interval'), ('from=2026-02-30', 'from'), ('to=yesterday', 'to'),
                 ('from=2026-03-01&to=2026-02-01', 'from'), ('limit=0', 'limit'), ('limit=x', 'limit'), ('cursor=%21', 'cursor'),
-                ('cursor=AAAA', 'cursor'), ('format=xml', 'format'), ('by=device', None), ('interval=rolling_7&x=y', None)):
+                ('cursor=AAAA', 'cursor'), ('format=xml', 'format'), ('by=device', 'by'), ('interval=rolling_7&x=y', None)):
             _, problem, _ = self.get(f'{base}?{query}', valid=False, status=400)
             self.assertEqual(problem.get('field'), field, query)
             self.assertTrue(problem['type'].endswith('invalid_parameter'))
@@ -217,6 +291,301 @@ class Api(unittest.TestCase):
         for path in ('/', '/v1', '/v1/apps/', '/v1/apps/shop', '/v1/apps/../metrics', '/v1/apps/a%2fb/metrics', '/metrics/',
                 '/v1/apps/' + 'a' * 64 + '/budget', '/v1/apps/%00/metrics'):
             self.assertIn(self.throng.ask(path, self.keys['read'])[0], (400, 404), path)
+
+    # --- declared things ---
+
+    def rows(self, tail, status=200):
+        return self.get('/v1/apps/club/' + tail, status=status)[1]['rows']
+
+    def people(self, interval, wanted):
+        """{period: users with a row for which wanted is true}"""
+        found = collections.defaultdict(set)
+        for row in self.club:
+            if wanted(row):
+                found[period_of(row['ts'], interval)].add(row['user'])
+        return found
+
+    def sessions(self):
+        """Rows of each user and day: never more than one session."""
+        found = collections.defaultdict(list)
+        for row in self.club:
+            found[row['user'], row['ts'] // throng.DAY_MS].append(row)
+        return found.values()
+
+    def classes(self, interval, sets):
+        """{(period, class): users}, each user in the first declared of the classes in sets: (user, ts, class) triples."""
+        order, best = list(PAGES.values()) + ['mobile', 'desktop, old'], {}
+        order.remove('other')
+        rank = {name: place for place, name in enumerate(order + ['other'])}
+        for user, ts, name in sets:
+            key = user, period_of(ts, interval)
+            best[key] = min(best.get(key, name), name, key=rank.get)
+        return collections.Counter((period, name) for (user, period), name in best.items())
+
+    def test_breakdowns(self):
+        pages = [(row['user'], row['ts'], PAGES[row['page']]) for row in self.club if row['page']]
+        devices = [(row['user'], row['ts'], row['device']) for row in self.club if row['device']]
+        views = [[row for row in session if row['page']] for session in self.sessions()]
+        entries = [(rows[0]['user'], rows[0]['ts'], PAGES[rows[0]['page']]) for rows in views]
+        exits = [(rows[-1]['user'], rows[-1]['ts'], PAGES[rows[-1]['page']]) for rows in views]
+        for by, sets in (('page', pages), ('device', devices), ('entry', entries), ('last', exits)):
+            for interval in ('day', 'week', 'month'):
+                target = f'metrics/active_users?by={by}&interval={interval}'
+                got = {(row['period'], row['class']): row['value'] for row in self.rows(target)}
+                expected = self.classes(interval, sets)
+                self.assertEqual({key: value for key, value in got.items() if value}, expected, target)
+        self.assertEqual({key[1] for key in got}, set(PAGES.values()))
+        answer = self.get('/v1/apps/club/metrics/active_users?by=page&interval=week')[1]
+        self.assertEqual((answer['metric'], answer['by'], answer['definition']['id']), ('active_users', 'page', 'dimension_users'))
+        named = self.rows('metrics/dimension_users?item=device&interval=month')
+        self.assertEqual({row['item'] for row in named}, {'device'})
+        self.assertEqual([(row['class'], row['value']) for row in named],
+            [(row['class'], row['value']) for row in self.rows('metrics/active_users?by=device&interval=month')])
+
+    def test_features_segments_and_goals(self):
+        for interval in ('day', 'week', 'month'):
+            active = self.people(interval, lambda row: True)
+            used = {'games': self.people(interval, lambda row: row['event'] == 'play'),
+                'members': self.people(interval, lambda row: row['event'] == 'join')}
+            oauth = self.people(interval, lambda row: row['way'] == 'oauth')
+            for row in self.rows(f'metrics/feature_users?interval={interval}'):
+                self.assertEqual(row['value'], len(used[row['item']][row['period']]))
+            for row in self.rows(f'metrics/segment_users?interval={interval}'):
+                self.assertEqual((row['item'], row['value']), ('oauth', len(oauth[row['period']])))
+            rows = self.rows(f'metrics/feature_adoption?interval={interval}')
+            self.assertEqual({row['item'] for row in rows}, {'games', 'members'})
+            for row in rows:
+                if active[row['period']]:
+                    share = len(used[row['item']][row['period']]) / len(active[row['period']])
+                    self.assertAlmostEqual(row['value'], share, 5)
+                else:
+                    self.assertIsNone(row['value'])
+            reached, started, sessions = collections.Counter(), collections.Counter(), collections.Counter()
+            for session in self.sessions():
+                period = period_of(session[0]['ts'], interval)
+                sessions[period] += 1
+                reached[period, 'joined'] += any(row['event'] == 'join' for row in session)
+                reached[period, 'won'] += any(row['won'] == 'true' for row in session)
+                started[period] += any(row['event'] == 'play' for row in session)
+            for row in self.rows(f'metrics/goal_sessions?interval={interval}'):
+                self.assertEqual(row['value'], reached[row['period'], row['item']])
+            for row in self.rows(f'metrics/goal_rate?interval={interval}&item=won'):
+                self.assertEqual(row['item'], 'won')
+                if sessions[row['period']]:
+                    self.assertAlmostEqual(row['value'], reached[row['period'], 'won'] / sessions[row['period']], 5)
+            for row in self.rows(f'metrics/completion_rate?interval={interval}'):
+                if sessions[row['period']]: # every session has a view
+                    self.assertAlmostEqual(row['value'], started[row['period']] / sessions[row['period']], 5)
+            rooms = collections.defaultdict(set)
+            for row in self.club:
+                if row['room']:
+                    rooms[period_of(row['ts'], interval)].add(row['room'])
+            for row in self.rows(f'metrics/entity_count?interval={interval}'):
+                self.assertEqual((row['item'], row['value']), ('rooms', len(rooms[row['period']])))
+
+    def test_measures(self):
+        for interval in ('day', 'week', 'month'):
+            times = collections.defaultdict(list)
+            for row in self.club:
+                if row['time']:
+                    times[period_of(row['ts'], interval)].append(row['time'])
+            _, answer, _ = self.get(f'/v1/apps/club/metrics/play_time?interval={interval}', status=200)
+            self.assertEqual((answer['metric'], answer['unit'], answer['definition']['id']), ('play_time', 'min', 'measure'))
+            self.assertLessEqual(set(times), {row['period'] for row in answer['rows']})
+            for row in answer['rows']:
+                values = sorted(times[row['period']])
+                self.assertEqual(row['count']['value'], len(values))
+                self.assertAlmostEqual(row['sum']['value'], sum(values), delta=1e-4 * (1 + sum(values)))
+                if not values:
+                    self.assertIsNone(row['value'])
+                    continue
+                self.assertAlmostEqual(row['value'], sum(values) / len(values), 3)
+                for name, share in (('p50', 0.5), ('p90', 0.9), ('p99', 0.99)):
+                    exact = values[max(0, -(-round(len(values) * share * 100) // 100) - 1)]
+                    self.assertLessEqual(row[name]['low'], exact)
+                    self.assertGreaterEqual(row[name]['high'], exact)
+            bins = {entry['from']: entry['count'] for entry in answer['histogram'] if entry['count']}
+            every = collections.Counter(value for values in times.values() for value in values)
+            self.assertEqual(bins, {2: every[2], 2.5: every[2.5], 4: every[5], 34: every[40]})
+
+    def test_paths(self):
+        names = list(PAGES.values())
+        for interval in ('week', 'month'):
+            pairs = collections.Counter()
+            for session in self.sessions():
+                pages = [row for row in session if row['page']]
+                for one, other in zip(pages, pages[1:]):
+                    if PAGES[one['page']] != PAGES[other['page']]:
+                        pairs[period_of(other['ts'], interval), PAGES[one['page']], PAGES[other['page']]] += 1
+            rows = self.rows(f'metrics/paths?interval={interval}&item=pages')
+            got = {(row['period'], row['from'], row['to']): row['value'] for row in rows}
+            self.assertEqual({key: value for key, value in got.items() if value}, pairs)
+            self.assertEqual({key[1:] for key in got}, {(a, b) for a in names for b in names if a != b})
+        self.assertEqual(self.rows('metrics/paths'), self.rows('metrics/paths?interval=week'))
+
+    def test_funnels(self):
+        steps = (lambda row: row['event'] == 'view', lambda row: row['event'] == 'join', lambda row: row['won'] == 'true')
+        reached = collections.Counter()
+        for week in WEEKS:
+            begin = throng.day_ms(week)
+            for user in {row['user'] for row in self.club}:
+                own = [row for row in self.club if row['user'] == user]
+                first = next((row for row in own if begin <= row['ts'] < begin + 7 * throng.DAY_MS and steps[0](row)), None)
+                if first is None:
+                    continue
+                at, place = 1, own.index(first)
+                for row in own[place + 1:]:
+                    if at < 3 and row['ts'] <= first['ts'] + 7 * throng.DAY_MS and steps[at](row):
+                        at += 1
+                for step in range(at):
+                    reached[week, step + 1] += 1
+        _, answer, _ = self.get('/v1/apps/club/funnels/first_win', status=200)
+        self.assertEqual((answer['interval'], answer['item'], answer['window_days']), ('week', 'first_win', 7))
+        self.assertEqual([row['label'] for row in answer['rows'][:3]], ['view', 'join', 'play won=true'])
+        got = {(row['period'], row['step']): row['value'] for row in answer['rows']}
+        self.assertEqual({key: value for key, value in got.items() if value}, reached)
+        for row in answer['rows']:
+            first, before = reached[row['period'], 1], reached[row['period'], row['step'] - 1]
+            if row['step'] == 1:
+                self.assertIsNone(row['from_previous'])
+            elif first and before:
+                self.assertAlmostEqual(row['from_first']['value'], row['value'] / first, 5)
+                self.assertAlmostEqual(row['from_previous']['value'], row['value'] / before, 5)
+
+    def test_outcomes(self):
+        def month_of(row):
+            return period_of(row['ts'], 'month')
+        days, values, sessions = {'2026-01-01': 31, '2026-02-01': 28}, collections.defaultdict(list), collections.Counter()
+        for session in self.sessions():
+            sessions[session[0]['user'], month_of(session[0])] += 1
+        for row in self.club:
+            if row['time']:
+                values[row['user'], month_of(row)].append(row['time'])
+        means, totals = collections.defaultdict(list), collections.defaultdict(list)
+        for (user, month), own in values.items():
+            tier = 'often' if sessions[user, month] * 7 >= 2 * days[month] else 'rare'
+            for name in ('all', tier):
+                means[month, name].append(sum(own) / len(own))
+            totals[month].append(sum(value - 2 for value in own))
+        _, answer, _ = self.get('/v1/apps/club/outcomes/patience', status=200)
+        self.assertIn('correlation', answer['correlation'])
+        self.assertEqual((answer['unit'], answer['aggregate'], [tier['name'] for tier in answer['tiers']]),
+            ('min', 'mean', ['rare', 'often']))
+        mean = lambda month, name: sum(means[month, name]) / len(means[month, name])
+        for row in answer['rows']:
+            month, own = row['period'], means[row['period'], row['tier']]
+            self.assertEqual(row['users']['value'], len(own))
+            self.assertEqual(sum(entry['users'] for entry in row['distribution']), len(own))
+            if not own:
+                self.assertIsNone(row['value'])
+                continue
+            self.assertAlmostEqual(row['value'], mean(month, row['tier']), 2)
+            if row['tier'] == 'often' and means[month, 'rare']:
+                self.assertAlmostEqual(row['difference']['value'], mean(month, 'often') - mean(month, 'rare'), 2)
+            elif row['tier'] != 'often':
+                self.assertIsNone(row['difference'])
+        for row in self.rows('outcomes/total'):
+            self.assertEqual(row['tier'], 'all')
+            if totals[row['period']]:
+                self.assertAlmostEqual(row['value'], sum(totals[row['period']]) / len(totals[row['period']]), 2)
+
+    def test_declared_things_by_the_command(self):
+        for words, target in ((('active_users', '--by', 'entry'), 'metrics/active_users?by=entry'),
+                (('feature_adoption', '--item', 'games'), 'metrics/feature_adoption?item=games'),
+                (('goal_rate',), 'metrics/goal_rate'), (('play_time', '--interval', 'week'), 'metrics/play_time?interval=week'),
+                (('paths', '--interval', 'month'), 'metrics/paths?interval=month'), (('funnel/first_win',), 'funnels/first_win'),
+                (('outcome/patience',), 'outcomes/patience'), (('entity_count', '--interval', 'month'),
+                    'metrics/entity_count?interval=month')):
+            expected = self.throng.cli('query', '--app', 'club', *words, '--format', 'csv')
+            _, body, _ = self.get(f'/v1/apps/club/{target}{"&" if "?" in target else "?"}format=csv', status=200)
+            self.assertEqual(body.decode(), expected, target)
+            named = self.rows(target)
+            self.assertEqual(len(named), expected.count('\n') - 1)
+            rows = json.loads(self.throng.cli('query', '--app', 'club', *words, '--format', 'json'))['rows']
+            for row in named:
+                row.pop('audit_leaf')
+                row.pop('distribution', None)
+            self.assertEqual(rows, named)
+            self.assertIn('preset exact', self.throng.cli('query', '--app', 'club', *words))
+        self.assertIn('"desktop, old"', self.throng.cli('query', '--app', 'club', 'active_users', '--by', 'device', '--format', 'csv'))
+        for words, status in ((('active_users', '--by', 'won'), 1), (('sessions', '--by', 'page'), 2), (('nothing',), 1),
+                (('sessions', '--item', 'games'), 2), (('feature_users', '--item', 'joined'), 1), (('funnel/none',), 1),
+                (('funnel/first_win', '--interval', 'day'), 2), (('outcome/patience', '--interval', 'week'), 2)):
+            self.assertEqual(self.throng.run('query', '--app', 'club', *words).returncode, status, words)
+
+    def test_pages_of_declared_things(self):
+        for target in ('metrics/active_users?by=page&interval=week', 'metrics/feature_users?interval=week', 'metrics/paths',
+                'funnels/first_win', 'outcomes/patience', 'metrics/play_time?interval=week', 'metrics/dimension_users'):
+            rows, following = [], f'/v1/apps/club/{target}{"&" if "?" in target else "?"}limit=11'
+            while following:
+                _, page, _ = self.get(following, status=200)
+                rows, following = rows + page['rows'], page['next']
+            self.assertEqual(rows, self.rows(target), target)
+        tags = {self.get(f'/v1/apps/club/metrics/{tail}')[2]['ETag'] for tail in ('active_users?by=page', 'active_users?by=device',
+            'dimension_users?item=page', 'dimension_users', 'feature_users', 'feature_users?item=games')}
+        self.assertEqual(len(tags), 6)
+
+    def test_faulty_requests_for_declared_things(self):
+        for tail, status, field in (('metrics/active_users?by=none', 400, 'by'), ('metrics/sessions?by=page', 400, 'by'),
+                ('metrics/sessions?item=games', 400, 'item'), ('metrics/feature_users?item=won', 400, 'item'),
+                ('metrics/play_time?item=play_time', 400, 'item'), ('metrics/paths?interval=day', 400, 'interval'),
+                ('funnels/none', 404, 'funnel'), ('funnels/first_win?interval=day', 400, 'interval'),
+                ('outcomes/none', 404, 'outcome'), ('outcomes/patience?interval=week', 400, 'interval'),
+                ('metrics/measure', 404, 'metric'), ('metrics/funnel', 404, 'metric'), ('metrics/first_win', 404, 'metric')):
+            _, problem, _ = self.get('/v1/apps/club/' + tail, status=status, valid=False)
+            self.assertEqual(problem.get('field'), field, tail)
+        self.get('/v1/apps/shop/metrics/feature_users', status=200)
+        self.assertEqual(self.get('/v1/apps/shop/metrics/paths')[1]['rows'], [])
+        self.get('/v1/apps/club/funnels/first_win?by=page', status=400, valid=False)
+
+    def test_catalogue_of_declared_things(self):
+        _, catalogue, _ = self.get('/v1/apps/club/metrics', status=200)
+        found = {metric['metric']: metric for metric in catalogue['metrics']}
+        self.assertEqual(set(found), set(METRICS + MONTHLY + DECLARED + ('visitors', 'play_time')))
+        self.assertEqual(found['active_users']['by'], ['page', 'device', 'entry', 'last'])
+        self.assertEqual([item['name'] for item in found['dimension_users']['items']], ['page', 'device'])
+        self.assertEqual([item['name'] for item in found['session_dimension_users']['items']], ['entry', 'last'])
+        self.assertEqual(found['dimension_users']['items'][1]['classes'], ['mobile', 'desktop, old', 'other'])
+        self.assertEqual(found['feature_users']['items'][0], {'name': 'games', 'title': 'Games', 'classes': None})
+        self.assertEqual((found['play_time']['unit'], found['play_time']['title']), ('min', 'Time of play'))
+        self.assertEqual([funnel['steps'] for funnel in catalogue['funnels']], [['view', 'join', 'play won=true']])
+        self.assertEqual([outcome['outcome'] for outcome in catalogue['outcomes']], ['patience', 'total'])
+        for entry in catalogue['metrics'] + catalogue['funnels'] + catalogue['outcomes']:
+            self.assertEqual(self.get(f'/v1/definitions/{entry["definition"]["id"]}')[1]['version'], entry['definition']['version'])
+            for interval in entry['intervals']:
+                self.assertTrue(interval['funded'], entry)
+        _, catalogue, _ = self.get('/v1/apps/small/metrics', status=200)
+        found = {metric['metric']: metric for metric in catalogue['metrics']}
+        self.assertTrue(found['feature_users']['intervals'][0]['funded'])
+        for metric in ('dimension_users', 'session_dimension_users', 'segment_users', 'paths'):
+            for interval in found[metric]['intervals']:
+                self.assertFalse(interval['funded'], metric)
+                self.assertIn('breakdowns', interval['why'])
+
+    def test_gauges_of_declared_things(self):
+        _, text, _ = self.get('/metrics', 'metrics')
+        plain = self.samples(parser.text_string_to_metric_families(text.decode()))
+        labels = lambda **pairs: tuple(sorted({'app': 'club', **pairs}.items()))
+        for window in ('week', 'month'):
+            newest = self.rows(f'metrics/feature_adoption?interval={window}')[-1]['period']
+            for row in self.rows(f'metrics/feature_adoption?interval={window}&from={newest}'):
+                self.same_gauge(plain, 'throng_feature_adoption_ratio', labels(window=window, feature=row['item']), row['value'])
+            for row in self.rows(f'metrics/goal_rate?interval={window}&from={newest}'):
+                self.same_gauge(plain, 'throng_goal_ratio', labels(window=window, goal=row['item']), row['value'])
+            row = self.rows(f'metrics/completion_rate?interval={window}')[-1]
+            self.same_gauge(plain, 'throng_completion_ratio', labels(window=window), row['value'])
+        for row in self.rows('funnels/first_win')[-2:]:
+            self.same_gauge(plain, 'throng_funnel_conversion_ratio', labels(funnel='first_win', step=str(row['step'])),
+                row['from_first']['value'])
+        for outcome, count in (('patience', 3), ('total', 1)):
+            for row in self.rows(f'outcomes/{outcome}')[-count:]:
+                self.same_gauge(plain, 'throng_outcome_mean', labels(outcome=outcome, tier=row['tier']), row['value'])
+
+    def same_gauge(self, samples, name, labels, value):
+        if value is None:
+            self.assertNotIn((name, labels), samples)
+        else:
+            self.assertAlmostEqual(samples[name, labels], value, 4)
 
     # --- who may see what ---
 
@@ -320,6 +689,7 @@ class Api(unittest.TestCase):
         self.assertNotIn(('throng_new_users', labels(app='quiet', window='day')), plain)
 
     def test_operations(self):
+        self.get('/metrics/ops', 'ops') # so that its own answers are counted in both expositions
         _, text, _ = self.get('/metrics/ops', 'ops')
         plain = self.samples(parser.text_string_to_metric_families(text.decode()))
         _, text, _ = self.get('/metrics/ops', 'ops', headers={'Accept': OPENMETRICS})
@@ -332,6 +702,15 @@ class Api(unittest.TestCase):
             self.assertLess(abs(plain['process_start_time_seconds', (('daemon', daemon),)] - time.time()), 3600)
         self.assertEqual(plain['throng_events_total', (('daemon', 'aggregate'), ('result', 'counted'))],
             self.throng.metric('aggregate', 'throng_events_total', 'counted'))
+        answered = {(dict(key)['daemon'], dict(key)['endpoint'], dict(key)['code']): value
+            for (name, key), value in plain.items() if name == 'throng_http_requests_total'}
+        self.assertGreaterEqual(answered['api', '/metrics/ops', '2xx'], 0)
+        self.assertGreater(answered['ingest', '/v1/events', '2xx'], 0)
+        took = {name: value for (name, key), value in plain.items() if name.startswith('throng_http_request_duration_seconds')
+            and dict(key) in ({'daemon': 'api'}, {'daemon': 'api', 'le': '+Inf'})}
+        self.assertGreater(took['throng_http_request_duration_seconds_count'], 0)
+        self.assertEqual(took['throng_http_request_duration_seconds_count'], took['throng_http_request_duration_seconds_bucket'])
+        self.assertGreaterEqual(took['throng_http_request_duration_seconds_sum'], 0)
 
     def test_health(self):
         self.get('/health/live', None, status=200)
@@ -373,6 +752,15 @@ class Api(unittest.TestCase):
         connection.close()
         status, body, headers = self.throng.get('/health/live')
         self.description.check_exchange('GET', '/health/live', {}, None, status, headers, body)
+
+    def test_live_view(self):
+        """Beside the other tests: a test app shows in nothing that they look at."""
+        self.get('/v1/apps/empty/live', status=404)
+        self.get('/v1/apps/shop/live?limit=none', status=400, valid=False)
+        self.throng.cli('app', 'key', 'shop', '--test')
+        _, view, _ = self.get('/v1/apps/shop/live?after=0&limit=5', 'read:shop', status=200)
+        self.assertEqual((view['test_app'], view['events']), ('shop-test', []))
+        self.get('/v1/apps/quiet/live', 'read:shop', status=404)
 
     def test_zz_everything_described_was_asked_for(self):
         asked = {(method, template) for method, template, status in self.description.used if status[0] == '2'}

@@ -24,9 +24,11 @@ READ = ['select']
 WRITE = ['select', 'insert', 'update', 'delete']
 APPEND = ['select', 'insert']
 
-# What each role but throng_owner may do with each table; throng_owner has made those of config, state and release.
+# What each role but throng_owner may do with each table; throng_owner has made those of config, state, live
+# and release.
 STATE = {'throng_owner': ALL, 'throng_state': WRITE}
 SUMS = {**STATE, 'throng_release': READ}
+LIVE = {**STATE, 'throng_read': READ}
 TABLES = {
     'throng_meta.migration': {},
     'audit.outbox': {'throng_read': READ, 'throng_audit': READ},
@@ -42,6 +44,7 @@ TABLES = {
     'state.person': STATE, 'state.person_month': STATE, 'state.person_day': STATE, 'state.visitor_day': STATE,
     'state.alias': STATE, 'state.app_epoch': STATE, 'state.tally': STATE, 'state.refused': STATE,
     'state.progress': SUMS, 'state.triple': SUMS, 'state.day_sum': SUMS, 'state.session_sum': SUMS,
+    'live.twin': LIVE, 'live.event': LIVE, 'live.refused': LIVE, 'live.name': STATE,
     'release.progress': {'throng_owner': ALL, 'throng_state': READ, 'throng_release': ['select', 'insert', 'update'],
         'throng_read': READ},
     'release.release': {'throng_owner': ALL, 'throng_release': APPEND, 'throng_read': READ},
@@ -54,6 +57,7 @@ FUNCTIONS = {
     'audit.append(uuid,text,bytea)': EVERYONE,
     'audit.refuse_change()': EVERYONE, # a trigger's: nobody can call it
     'config.touch()': {'throng_owner'},
+    'state.forget(integer,integer)': {'throng_owner', 'throng_state'},
     'config.day_starts(text,date,date)': {'throng_owner', 'throng_state', 'throng_release', 'throng_read'},
 }
 

@@ -35,6 +35,7 @@ EVENTS = [
         {'name': 'plan', 'type': 'enum', 'values': ['free', 'paid']},
         {'name': 'score', 'type': 'number', 'min': 0, 'max': 100, 'step': 1},
         {'name': 'device', 'type': 'enum', 'from': 'user_agent'},
+        {'name': 'campaign', 'type': 'entity'},
     ]},
     {'name': 'played'},
 ]
@@ -168,6 +169,7 @@ class NoRawId(unittest.TestCase):
         make = self.canaries.make
         self.user, self.session = make('user', 'user-{}@example.org'), make('session', 's-{}')
         self.source = make('source', 'src{}-_')
+        self.entity = make('entity', 'campaign/{}')
         self.spooled, self.spooled_session = make('spooled user', '{}'), make('spooled session', '{}')
         self.imported, self.imported_session = make('imported user', 'learner:{}'), make('imported session')
         self.clf_user, self.clf_agent = make('log user', 'u.{}'), make('log agent', 'Mozilla/5.0 {}')
@@ -194,7 +196,8 @@ class NoRawId(unittest.TestCase):
 
     def event(self, **changes):
         event = {'name': 'page_view', 'ts': throng.now_ms() - 60000, 'user': self.user, 'session': self.session,
-            'props': {'page': '/story/7?token=' + self.rejected + '#' + self.rejected, 'plan': 'free'}, **changes}
+            'props': {'page': '/story/7?token=' + self.rejected + '#' + self.rejected, 'plan': 'free', 'campaign': self.entity},
+            **changes}
         return {name: value for name, value in event.items() if value is not None}
 
     def accepted(self, key):
@@ -212,6 +215,7 @@ class NoRawId(unittest.TestCase):
         """What is not counted, each with canaries where they do not belong."""
         bad = self.rejected
         faulty = [{'name': bad}, {'props': {'mood': bad}}, {'props': {bad: 1}}, {'props': {'plan': bad}}, {'props': {'score': bad}},
+            {'props': {'campaign': bad * 30}}, {'props': {'campaign': [bad]}},
             {'ts': bad}, {'seq': bad}, {'user': bad * 30}, {'session': bad * 30}, {'user': [bad]}, {bad: 1}, {'note': bad},
             {'props': bad}]
         answer = self.post(key, {'source': self.source, 'events': [self.event(**change) for change in faulty]}, 202)
@@ -449,7 +453,8 @@ class NoRawId(unittest.TestCase):
     def test_no_raw_id(self):
         self.make_canaries()
         self.scanner = Scanner(self.canaries, self.throng.folder)
-        common = {'anonymous_visitors': True, 'routes': ['/story/:id'], 'origins': ['https://ok.example.org']}
+        common = {'anonymous_visitors': True, 'routes': ['/story/:id'], 'origins': ['https://ok.example.org'],
+            'entities': [{'name': 'campaigns', 'property': 'campaign'}]}
         key = self.throng.add_app('live', EVENTS, **common)
         self.throng.add_app('history', EVENTS, **common)
         self.throng.wait_ready()

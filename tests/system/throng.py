@@ -40,6 +40,50 @@ class Failure(AssertionError):
     pass
 
 
+class Described:
+    """Every exchange that a test has over HTTP is held against api/openapi.yaml, as far as it is described there: answers
+    always, requests that were taken too. Of the same kind of exchange the first ones and then a few: enough, and cheap. Nothing is
+    checked where the modules for it are not installed."""
+    FIRST, EVERY = 20, 50
+    lock = threading.Lock()
+    loaded = None
+    seen = {}
+
+    @classmethod
+    def description(cls):
+        if cls.loaded is None:
+            try:
+                import openapi
+                cls.loaded = openapi.Description()
+            except ImportError:
+                cls.loaded = False
+        return cls.loaded
+
+    @classmethod
+    def is_due(cls, kind):
+        cls.seen[kind] = cls.seen.get(kind, 0) + 1
+        return cls.seen[kind] <= cls.FIRST or cls.seen[kind] % cls.EVERY == 0
+
+    @classmethod
+    def check(cls, method, target, sent, status, headers, body):
+        with cls.lock:
+            description = cls.description()
+            path = target.split('?')[0]
+            template = description and description.template(path)
+            if not template or method.lower() not in description.root['paths'][template]:
+                return
+            if cls.is_due((method, template, status)):
+                description.check_exchange(method, target, {}, cls.taken(sent, status, body), status, headers, body,
+                    valid=status < 300)
+
+    @staticmethod
+    def taken(sent, status, body):
+        """The request as JSON if nothing of it was refused."""
+        if not sent or status != 202 or json.loads(body).get('rejected'):
+            return None
+        return json.loads(sent)
+
+
 def now_ms():
     return int(time.time() * 1000)
 
@@ -394,6 +438,7 @@ class Throng:
         finally:
             if own:
                 connection.close()
+        Described.check('POST', path, raw, response.status, dict(response.getheaders()), answer)
         with contextlib.suppress(ValueError):
             answer = json.loads(answer)
         return response.status, answer, dict(response.getheaders())
@@ -403,9 +448,11 @@ class Throng:
         try:
             connection.request('GET', path, headers=headers or {})
             response = connection.getresponse()
-            return response.status, response.read(), dict(response.getheaders())
+            answer = response.status, response.read(), dict(response.getheaders())
         finally:
             connection.close()
+        Described.check('GET', path, None, answer[0], answer[2], answer[1])
+        return answer
 
     def ask(self, path, key=None, headers=None, method='GET'):
         """A request to the private listener. Returns (status, body: bytes, headers)."""
@@ -416,9 +463,11 @@ class Throng:
         try:
             connection.request(method, path, headers=fields)
             response = connection.getresponse()
-            return response.status, response.read(), dict(response.getheaders())
+            answer = response.status, response.read(), dict(response.getheaders())
         finally:
             connection.close()
+        Described.check(method, path, None, answer[0], answer[2], answer[1])
+        return answer
 
     def conninfo(self, role):
         with open(os.path.join(self.data, 'secrets', role + '.conninfo'), encoding='utf-8') as file:
@@ -532,7 +581,7 @@ class Throng:
 
     def everything_released(self, name):
         """All released numbers of an app, comparable between installations."""
-        return sorted(self.sql("""SELECT metric, interval, period::text, n, value, reliability FROM release.value v
+        return sorted(self.sql("""SELECT metric, item, interval, period::text, n, value, reliability FROM release.value v
             JOIN config.app a USING (app) WHERE a.name = %s""", (name,), role='throng_read'))
 
 

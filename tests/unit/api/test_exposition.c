@@ -17,12 +17,12 @@ static struct exposition *some(void)
     assert_non_null(exposition);
     const struct exposition_label odd = {"app", "a\"b\\c\nd"}, two[] = {{"daemon", "api"}, {"code", "2xx"}};
     exposition_family(exposition, "throng_a_ratio", "gauge", "A share");
-    exposition_sample(exposition, &odd, 1, 0.25);
-    exposition_sample(exposition, &odd, 1, 0.5);
+    exposition_sample(exposition, "", &odd, 1, 0.25);
+    exposition_sample(exposition, "", &odd, 1, 0.5);
     exposition_family(exposition, "throng_none", "gauge", "Without samples");
     exposition_family(exposition, "throng_b_total", "counter", "A count");
-    exposition_sample(exposition, two, 2, 1e12);
-    exposition_sample(exposition, NULL, 0, -3);
+    exposition_sample(exposition, "", two, 2, 1e12);
+    exposition_sample(exposition, "", NULL, 0, -3);
     return exposition;
 }
 

@@ -3,6 +3,7 @@
 same by test_definition. Exit status 77: the jsonschema module is not there."""
 import json
 import pathlib
+import re
 import sys
 
 try:
@@ -30,6 +31,26 @@ def merge(target, patch):
     return merged
 
 
+LISTS = {"events": "APP_EVENTS_MAX", "routes": "APP_ROUTES_MAX", "origins": "APP_ORIGINS_MAX", "dimensions": "DIMENSIONS_MAX",
+         "features": "FEATURES_MAX", "segments": "SEGMENTS_MAX", "goals": "GOALS_MAX", "funnels": "FUNNELS_MAX",
+         "measures": "MEASURES_MAX", "outcomes": "OUTCOMES_MAX", "entities": "ENTITIES_MAX", "paths": "PATHS_MAX"}
+
+
+def compare_limits(schema):
+    """Lists may be as long as schema/limits.h says."""
+    limits = dict(re.findall(r"#define (\w+_MAX) (\d+)", (ROOT / "schema/limits.h").read_text()))
+    longest = {name: schema["properties"][name]["maxItems"] for name in LISTS}
+    wrong = [f"{name}: {longest[name]} items, not {limits[LISTS[name]]}" for name in LISTS
+             if longest[name] != int(limits[LISTS[name]])]
+    inner = [("funnels", "steps", "FUNNEL_STEPS_MAX"), ("outcomes", "tiers", "OUTCOME_TIERS_MAX"),
+             ("dimensions", "values", "DIMENSION_VALUES_MAX"), ("paths", "values", "DIMENSION_VALUES_MAX")]
+    for outer, member, limit in inner:
+        items = schema["properties"][outer]["items"]["properties"][member]["maxItems"]
+        if items != int(limits[limit]):
+            wrong.append(f"{outer}.{member}: {items} items, not {limits[limit]}")
+    return wrong
+
+
 def main():
     schema = load("schema/app.schema.json")
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -37,6 +58,7 @@ def main():
     table = load("tests/unit/schema/definitions.json")
     wrong = [f"{path.name}: refused" for path in (ROOT / "schema/apps").glob("*.json")
              if not validator.is_valid(json.loads(path.read_text()))]
+    wrong += compare_limits(schema)
     for case in table["cases"]:
         taken = validator.is_valid(merge(table["base"], case["patch"]))
         if taken != ("field" not in case or not case.get("schema", True)):

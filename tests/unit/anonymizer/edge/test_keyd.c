@@ -285,6 +285,8 @@ static void test_orders(void **state)
     assert_int_equal(second.epoch, first.epoch + 1);
     assert_same(second.name[1], first.name[0]);
     assert_int_equal(map(keyd, 1, PSEUDONYM_SESSION, "s").names, 2);
+    assert_int_equal(map(keyd, 1, PSEUDONYM_ENTITY, "s").names, 1);
+    assert_memory_not_equal(map(keyd, 1, PSEUDONYM_ENTITY, "ada").name[0].bytes, second.name[0].bytes, 16);
     assert_int_equal(keyd_rotate(keyd, 1, &why), RESULT_OK);
     struct keyd_name third = map(keyd, 1, PSEUDONYM_USER, "ada");
     assert_int_equal(third.epoch, first.epoch + 2);

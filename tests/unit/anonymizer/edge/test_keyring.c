@@ -172,6 +172,8 @@ static void test_grace(void **state)
     assert_same(during.name[1], session.name[0]);
     assert_int_equal(during.shard, 0);
     assert_int_equal(map_at(1, APRIL_MS, PSEUDONYM_SOURCE, "s").names, 2);
+    struct keyd_name entity = map_at(1, APRIL_MS, PSEUDONYM_ENTITY, "s");
+    assert_true(entity.result == RESULT_OK && entity.grace && entity.names == 1 && entity.shard == 0);
     struct keyd_name after = map_at(1, APRIL_MS + KEYD_GRACE_MS, PSEUDONYM_SESSION, "s");
     assert_false(after.grace);
     assert_int_equal(after.names, 1);

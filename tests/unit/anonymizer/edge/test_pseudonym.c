@@ -97,12 +97,12 @@ static void test_unambiguous(void **state)
     static const struct raw_id ids[] = {{"a", 1}, {"ab", 2}, {"abc", 3}, {"bc", 2}, {"a\0", 2}, {"a\0b", 3},
         {"\0a", 2}, {"Ua", 2}, {"Sa", 2}, {"S\1\0a", 4}, {"U\1\0a", 4}, {"\1\0a", 3}};
     static const enum pseudonym_kind kinds[] = {
-        PSEUDONYM_USER, PSEUDONYM_SESSION, PSEUDONYM_SOURCE, PSEUDONYM_VISITOR};
+        PSEUDONYM_USER, PSEUDONYM_SESSION, PSEUDONYM_SOURCE, PSEUDONYM_VISITOR, PSEUDONYM_ENTITY};
     struct pseudonym_key key = counting_key();
-    struct pseudonym names[48];
+    struct pseudonym names[60];
     size_t count = 0;
     for (size_t i = 0; i < 12; i++)
-        for (size_t k = 0; k < 4; k++)
+        for (size_t k = 0; k < 5; k++)
             names[count++] = make(&key, kinds[k], ids[i]);
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++)
@@ -118,6 +118,13 @@ static void test_keys_never_join(void **state)
     assert_false(same(make(&one, PSEUDONYM_USER, raw("ada")), make(&other, PSEUDONYM_USER, raw("ada"))));
 }
 
+static void test_kinds(void **state)
+{
+    (void)state;
+    for (int kind = -1; kind <= 256; kind++)
+        assert_int_equal(pseudonym_is_kind(kind), kind > 0 && kind < 256 && strchr("USRVE", kind) != NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +134,7 @@ int main(void)
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_unambiguous),
         cmocka_unit_test(test_keys_never_join),
+        cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

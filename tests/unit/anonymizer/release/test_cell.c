@@ -81,6 +81,8 @@ static void test_rounding_covers_the_value(void **state)
     assert_int_equal(release(APP_PRESET_THRESHOLD, NUMBER_ACTIVE_USERS, 40, 40).reliability, CELL_HIGH);
     assert_int_equal(release(APP_PRESET_THRESHOLD, NUMBER_ENGAGED_MS, 100, 40).reliability, CELL_LOW);
     assert_int_equal(release(APP_PRESET_THRESHOLD, NUMBER_ENGAGED_MS, 100, 40).low, 0);
+    /* Sums of measures in their steps. */
+    assert_int_equal(release(APP_PRESET_THRESHOLD, NUMBER_MEASURE_SUM, 1003, 40).value, 1005);
 }
 
 static void test_out_of_range(void **state)
@@ -115,6 +117,35 @@ static void test_complement(void **state)
     assert_true(other.suppressed);
 }
 
+static void expect_parts(struct released parts[4], bool a, bool b, bool c, bool d)
+{
+    struct policy threshold = policy_of(APP_PRESET_THRESHOLD);
+    struct released *all[] = {&parts[0], &parts[1], &parts[2], &parts[3]};
+    cell_complement_parts(&threshold, all, 4);
+    assert_true(parts[0].suppressed == a && parts[1].suppressed == b && parts[2].suppressed == c && parts[3].suppressed == d);
+}
+
+/* Of parts of a released sum never all but one are shown. */
+static void test_complement_of_parts(void **state)
+{
+    (void)state;
+    const struct released none = cell_suppressed(), large = {.value = 90}, small = {.value = 15};
+    expect_parts((struct released[]){large, small, large, small}, false, false, false, false);
+    expect_parts((struct released[]){large, none, small, large}, false, true, true, false);
+    expect_parts((struct released[]){none, small, small, large}, true, true, false, false);
+    expect_parts((struct released[]){none, none, small, large}, true, true, false, false);
+    expect_parts((struct released[]){none, none, none, none}, true, true, true, true);
+    struct policy exact = policy_of(APP_PRESET_EXACT), threshold = policy_of(APP_PRESET_THRESHOLD);
+    struct released shown = large, hidden = none, *both[] = {&shown, &hidden};
+    cell_complement_parts(&exact, both, 2);
+    assert_false(shown.suppressed);
+    cell_complement_parts(&threshold, &both[1], 1);
+    cell_complement_parts(&threshold, both, 0);
+    assert_false(shown.suppressed);
+    cell_complement_parts(&threshold, both, 2);
+    assert_true(shown.suppressed && shown.value == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_rounding_covers_the_value),
         cmocka_unit_test(test_out_of_range),
         cmocka_unit_test(test_complement),
+        cmocka_unit_test(test_complement_of_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

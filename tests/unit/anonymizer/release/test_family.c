@@ -46,6 +46,12 @@ static void test_clamps(void **state)
     }
     assert_true(family_clamp(FAMILY_SESSIONS, APP_PRESET_STANDARD) == 7);
     assert_true(family_clamp(FAMILY_DURATIONS, APP_PRESET_STANDARD) == 1);
+    /* Without noise each declared feature may count, with noise four. */
+    assert_true(family_clamp(FAMILY_FEATURES, APP_PRESET_THRESHOLD) == FEATURES_MAX);
+    assert_true(family_clamp(FAMILY_SEGMENTS, APP_PRESET_THRESHOLD) == SEGMENTS_MAX);
+    assert_true(family_clamp(FAMILY_FEATURES, APP_PRESET_SMALL) == 4);
+    assert_true(family_clamp(FAMILY_MEASURES, APP_PRESET_STANDARD) == 20);
+    assert_true(family_clamp(FAMILY_PATHS, APP_PRESET_THRESHOLD) == 100);
 }
 
 /* The places of the default budget, as the design's table has them. */
@@ -57,8 +63,13 @@ static void test_l2_places(void **state)
     assert_true(family_l2_month(FAMILY_RETENTION) == 22);
     assert_true(family_l2_month(FAMILY_SESSIONS) == 12);
     assert_true(family_l2_month(FAMILY_DURATIONS) == 8);
+    assert_true(family_l2_month(FAMILY_DIMENSIONS) == 27);
+    assert_true(family_l2_month(FAMILY_FEATURES) == 32);
+    assert_true(family_l2_month(FAMILY_FUNNELS) == 10);
+    assert_true(family_l2_month(FAMILY_OUTCOMES) == 2);
     assert_true(family_l2_month(FAMILY_ROLLING) == 0);
     assert_int_equal(family_choice(FAMILY_RETENTION), CHOICE_COHORT);
+    assert_int_equal(family_choice(FAMILY_FEATURES), CHOICE_ITEMS);
     assert_string_equal(family_name(FAMILY_RETENTION), "retention");
 }
 

@@ -43,6 +43,29 @@ static void test_threshold(void **state)
     assert_int_equal(policy.k, 40);
 }
 
+/* Under threshold-only nothing that parts people by what they are or do; under exact everything, in its intervals. */
+static void test_breakdowns(void **state)
+{
+    (void)state;
+    static const enum family_number breakdowns[] = {NUMBER_DIMENSION_USERS, NUMBER_SESSION_DIMENSION_USERS,
+        NUMBER_SEGMENT_USERS, NUMBER_OUTCOME_USERS, NUMBER_OUTCOME_SUM, NUMBER_OUTCOME_BINS, NUMBER_PATH_PAIRS};
+    struct policy exact, threshold;
+    assert_int_equal(policy_make(APP_PRESET_EXACT, true, 1, &exact, NULL), RESULT_OK);
+    assert_int_equal(policy_make(APP_PRESET_THRESHOLD, true, 11, &threshold, NULL), RESULT_OK);
+    for (enum family_number number = 0; number < NUMBER_COUNT; number++) {
+        bool breakdown = false;
+        for (size_t i = 0; i < sizeof breakdowns / sizeof *breakdowns; i++)
+            breakdown = breakdown || breakdowns[i] == number;
+        for (enum family_interval interval = 0; interval < INTERVAL_COUNT; interval++) {
+            bool has = (family_number(number)->intervals >> interval & 1u) != 0;
+            assert_true(policy_allows(&exact, number, interval) == has);
+            assert_true(policy_allows(&threshold, number, interval) == (has && !breakdown && interval <= INTERVAL_MONTH));
+        }
+    }
+    assert_true(policy_allows(&threshold, NUMBER_FUNNEL_USERS, INTERVAL_WEEK));
+    assert_false(policy_allows(&exact, NUMBER_FUNNEL_USERS, INTERVAL_DAY));
+}
+
 static void expect_denied(enum app_preset preset, bool allowed, const char *field)
 {
     struct failure why = {0};
@@ -68,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_threshold),
+        cmocka_unit_test(test_breakdowns),
         cmocka_unit_test(test_denied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

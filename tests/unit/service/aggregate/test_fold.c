@@ -1,6 +1,6 @@
 /*
  * The fold in memory: each event is counted, a duplicate or late; who leaves a trace and who does not; names over a change
- * of epoch; fragments and days that do not depend on order.
+ * of epoch; fragments and days that do not depend on order; declared things and their caps.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,6 +44,9 @@ struct single {
     bool anonymous, links, imported;
     int64_t ts_ms, received_ms;
     uint64_t seq;
+    uint16_t name;
+    uint8_t props;
+    int64_t value[2]; /* of props 0 and 1 */
 };
 
 static void receive(struct single single)
@@ -60,7 +63,9 @@ static void receive(struct single single)
     struct packet_user user = {.flags = single.anonymous ? USER_ANONYMOUS : 0, .names = single.links ? 2 : 1,
         .name = {name_of('u', single.user, single.epoch), name_of('u', single.user, before)}};
     struct packet_event event = {.ts_ms = single.ts_ms, .seq = single.seq, .flags = single.session > 0 ? EVENT_SESSION : 0,
-        .session = name_of('n', single.session, 0)};
+        .session = name_of('n', single.session, 0), .name = single.name, .props = single.props};
+    for (uint8_t i = 0; i < single.props; i++)
+        event.prop[i] = (struct packet_prop){.index = i, .value = single.value[i]};
     assert_int_equal(packet_add_part(&writer, &part), RESULT_OK);
     assert_int_equal(packet_add_user(&writer, &user), RESULT_OK);
     assert_int_equal(packet_add_event(&writer, &event), RESULT_OK);
@@ -198,6 +203,109 @@ static void digests_do_not_depend_on_order(void **unused)
     }
 }
 
+/* One of each kind; event 1 has none. */
+static const uint8_t classes[] = {7, 0};
+static struct app_use uses[] = {{.kind = APP_USE_FEATURE, .item = 31, .prop = 1, .value = 2},
+    {.kind = APP_USE_GOAL, .item = 1, .prop = -1}, {.kind = APP_USE_STEP, .item = 3, .step = 2, .prop = -1},
+    {.kind = APP_USE_STEP, .item = 3, .step = 5, .prop = 0, .value = 4},
+    {.kind = APP_USE_DIMENSION, .item = 0, .prop = 0, .classes = classes, .class_count = 2},
+    {.kind = APP_USE_MEASURE, .item = 0, .prop = 0},
+    {.kind = APP_USE_PATH, .item = 2, .prop = 0, .classes = classes, .class_count = 2},
+    {.kind = APP_USE_ENTITY, .item = 1, .prop = 0}};
+static struct app_event events[] = {{.uses = uses, .use_count = sizeof uses / sizeof uses[0]}, {.use_count = 0}};
+static struct app_dimension dimension;
+static struct app_measure measure = {.min = -1, .max = 9, .step = 0.01};
+
+static void declare(void)
+{
+    definition.events = events;
+    definition.event_count = 2;
+    definition.dimensions = &dimension;
+    definition.measures = &measure;
+}
+
+static bool has_mark(const struct fold_day *day, unsigned bit)
+{
+    return fold.marks[day->marks].bits[bit / 8] >> (7 - bit % 8) & 1;
+}
+
+static void an_event_counts_for_what_is_declared(void **unused)
+{
+    (void)unused;
+    declare();
+    receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON, .props = 2, .value = {4, 2}});
+    fold_digest(&fold, find, NULL);
+    assert_true(has_mark(&fold.days[0], 31));
+    assert_true(has_mark(&fold.days[0], 64 + DIMENSION_VALUES_MAX));
+    assert_int_equal(fold.fragments[0].piece.goal_bits, 2);
+    assert_int_equal(fold.steps_count, 2);
+    assert_int_equal(fold.steps[0].track, 3);
+    assert_int_equal(fold.steps[0].value, 1 << 2 | 1 << 5);
+    assert_int_equal(fold.steps[1].track, FOLD_PATH_TRACK + 2);
+    assert_int_equal(fold.steps[1].value, DIMENSION_VALUES_MAX);
+    assert_int_equal(fold.measures[0].bin, 3);
+    assert_int_equal(fold.measures[0].last, 4);
+    assert_int_equal(fold.entities[0].class, 1);
+}
+
+static void what_nothing_is_declared_of_leaves_nothing(void **unused)
+{
+    (void)unused;
+    declare();
+    receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON, .name = 1, .props = 2, .value = {4, 2}});
+    receive((struct single){.user = 2, .epoch = 1, .ts_ms = NOON, .name = 2, .props = 2, .value = {4, 2}});
+    receive((struct single){.user = 3, .epoch = 1, .ts_ms = NOON, .anonymous = true, .props = 2, .value = {4, 2}});
+    fold_digest(&fold, find, NULL);
+    assert_int_equal(fold.marks_count + fold.steps_count + fold.measures_count + fold.entities_count, 0);
+    for (size_t i = 0; i < fold.days_count; i++)
+        assert_int_equal(fold.days[i].marks, FOLD_NONE);
+    for (size_t i = 0; i < fold.fragments_count; i++)
+        assert_int_equal(fold.fragments[i].piece.goal_bits, 0);
+}
+
+static void values_beyond_the_declared_count_as_the_bounds(void **unused)
+{
+    (void)unused;
+    declare();
+    receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON, .props = 1, .value = {INT64_MAX}});
+    receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON, .props = 1, .value = {INT64_MIN}});
+    fold_digest(&fold, find, NULL);
+    assert_int_equal(fold.measures_count, 2);
+    assert_int_equal(fold.measures[0].most, 0);
+    assert_int_equal(fold.measures[1].most, 1000);
+    assert_int_equal(fold.measures[1].bin, 10);
+}
+
+/* Too much of everything, forwards or backwards and digested in between or not: the earliest steps and the smallest
+ * entities are left, and what waits is measured. */
+static void a_day_is_capped_in_any_order(void **unused)
+{
+    (void)unused;
+    enum { COUNT = 3 * FOLD_DAY_STEPS };
+    for (int round = 0; round < 4; round++) {
+        fold_clear(&fold);
+        declare();
+        size_t bytes = fold_bytes(&fold);
+        for (int i = 0; i < COUNT; i++) {
+            int at = round % 2 == 0 ? i : COUNT - 1 - i;
+            receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON + at / 2, .props = 1, .value = {at}});
+            if (round > 1 && i % 100 == 0)
+                fold_digest(&fold, find, NULL);
+        }
+        if (round < 2)
+            assert_true(fold_bytes(&fold) > bytes + COUNT * (2 * sizeof(struct fold_step) + sizeof(struct fold_measure)));
+        fold_digest(&fold, find, NULL);
+        assert_int_equal(fold.steps_count, 2 * FOLD_DAY_STEPS);
+        for (size_t i = 0; i < fold.steps_count; i++)
+            assert_int_equal(fold.steps[i].ts_ms, NOON + (int64_t)(i % FOLD_DAY_STEPS) / 2);
+        assert_int_equal(fold.entities_count, FOLD_DAY_ENTITIES);
+        for (int i = 0; i < FOLD_DAY_ENTITIES; i++)
+            assert_int_equal(fold.entities[i].entity, i);
+        assert_int_equal(fold.measures_count, 11);
+        assert_int_equal(fold.measures[10].count, COUNT - 512);
+    }
+}
+
 static void refusals_of_a_broken_node_are_bounded(void **unused)
 {
     (void)unused;
@@ -218,6 +326,10 @@ int main(void)
         TEST(names_of_both_epochs_are_one_user),
         TEST(visitors_and_users_of_one_name_are_two),
         TEST(digests_do_not_depend_on_order),
+        TEST(an_event_counts_for_what_is_declared),
+        TEST(what_nothing_is_declared_of_leaves_nothing),
+        TEST(values_beyond_the_declared_count_as_the_bounds),
+        TEST(a_day_is_capped_in_any_order),
         TEST(refusals_of_a_broken_node_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "service/aggregate/close.h"
 #include "service/aggregate/store.h"
 #include "service/base/clock.h"
+#include "tests/unit/cluster.h"
 
 #define MINUTE_MS 60000LL
 #define HOUR_MS 3600000LL
@@ -28,61 +29,10 @@
 #define NODES 2
 
 static struct {
-    char directory[64];
-    const char *as;
-    struct db *owner, *state;
-    PGconn *reader;
+    struct db *state;
     struct config config;
     struct stream *stream; /* leads nowhere: the directory does without */
 } server;
-
-__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
-{
-    char command[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(command, sizeof command, format, arguments);
-    va_end(arguments);
-    assert_int_equal(system(command), 0);
-}
-
-static void sql(const char *text)
-{
-    struct failure why = {0};
-    if (db_script(server.owner, text, &why) != RESULT_OK)
-        fail_msg("%s", why.text);
-}
-
-static int64_t number(const char *query)
-{
-    PGresult *result = PQexec(server.reader, query);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1)
-        fail_msg("%s", PQerrorMessage(server.reader));
-    int64_t value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    return value;
-}
-
-/* The rows of query, one a line, in the order of their text; owned by the caller. */
-static char *rows_of(const char *query)
-{
-    PGresult *result = PQexec(server.reader, query);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        fail_msg("%s", PQerrorMessage(server.reader));
-    size_t length = 0;
-    char *text = calloc(1, 1);
-    for (int i = 0; i < PQntuples(result); i++) {
-        const char *row = PQgetvalue(result, i, 0);
-        size_t more = strlen(row);
-        text = realloc(text, length + more + 2);
-        memcpy(text + length, row, more);
-        text[length + more] = '\n';
-        length += more + 1;
-        text[length] = '\0';
-    }
-    PQclear(result);
-    return text;
-}
 
 /* Randomness */
 
@@ -282,7 +232,7 @@ __attribute__((format(printf, 1, 2))) static void expect(const char *format, ...
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    sql(text);
+    cluster_sql(text);
 }
 
 struct whole {
@@ -329,7 +279,7 @@ static void expect_sessions(struct act *const *acts, size_t count)
 
 static void write_expectations(void)
 {
-    sql("DROP SCHEMA IF EXISTS want CASCADE; CREATE SCHEMA want;"
+    cluster_sql("DROP SCHEMA IF EXISTS want CASCADE; CREATE SCHEMA want;"
         "CREATE TABLE want.day (usr int, anonymous bool, day date, views int);"
         "CREATE TABLE want.session (usr int, day date, duration bigint, engaged_ms bigint, events int, engaged int, bin int);"
         "BEGIN");
@@ -349,7 +299,7 @@ static void write_expectations(void)
         if (!sorted[first]->anonymous)
             expect_sessions(sorted + first, i - first);
     }
-    sql("COMMIT");
+    cluster_sql("COMMIT");
 }
 
 /* Driving the shard as a worker does. */
@@ -575,21 +525,10 @@ static void play_stream(void)
 static void empty_state(void)
 {
     give();
-    sql("TRUNCATE state.shard, state.node, state.seen, state.fragment, state.carry, state.person, state.person_month,"
+    cluster_sql("TRUNCATE state.shard, state.node, state.seen, state.fragment, state.carry, state.person, state.person_month,"
         " state.person_day, state.visitor_day, state.alias, state.app_epoch, state.tally, state.refused, state.progress,"
         " state.triple, state.day_sum, state.session_sum");
     take();
-}
-
-static void compare(const char *what, const char *have, const char *want)
-{
-    char query[2048];
-    (void)snprintf(query, sizeof query, "SELECT x FROM (SELECT 'have ' || h::text AS x FROM (%s EXCEPT ALL %s) h UNION ALL"
-        " SELECT 'want ' || w::text FROM (%s EXCEPT ALL %s) w) d ORDER BY 1 LIMIT 10", have, want, want, have);
-    char *rows = rows_of(query);
-    if (rows[0] != '\0')
-        fail_msg("%s:\n%s", what, rows);
-    free(rows);
 }
 
 static void closed_sums_are_what_the_definitions_say(void **unused)
@@ -604,21 +543,21 @@ static void closed_sums_are_what_the_definitions_say(void **unused)
         write_expectations();
         print_message("seed %u: %lld counted, %lld duplicate, %lld late in %zu entries\n", seed, (long long)account.counted,
             (long long)account.duplicate, (long long)account.late, stream.count);
-        assert_int_equal(number("SELECT sum(counted) FROM state.tally"), account.counted);
-        assert_int_equal(number("SELECT sum(duplicate) FROM state.tally"), account.duplicate);
-        assert_int_equal(number("SELECT sum(late) FROM state.tally"), account.late);
-        compare("day_sum", "SELECT day, people, events, views, viewers, visitors, visitor_events FROM state.day_sum",
+        assert_int_equal(cluster_number("SELECT sum(counted) FROM state.tally"), account.counted);
+        assert_int_equal(cluster_number("SELECT sum(duplicate) FROM state.tally"), account.duplicate);
+        assert_int_equal(cluster_number("SELECT sum(late) FROM state.tally"), account.late);
+        cluster_compare("day_sum", "SELECT day, people, events, views, viewers, visitors, visitor_events FROM state.day_sum",
             "SELECT day, count(DISTINCT usr) FILTER (WHERE NOT anonymous), count(*) FILTER (WHERE NOT anonymous),"
             " coalesce(sum(views) FILTER (WHERE NOT anonymous), 0)::bigint,"
             " count(DISTINCT usr) FILTER (WHERE NOT anonymous AND views > 0), count(DISTINCT usr) FILTER (WHERE anonymous),"
             " count(*) FILTER (WHERE anonymous) FROM want.day GROUP BY day");
         /* Days older than five weeks fold to weeks and months: that is all a previous day this old need tell. */
-        compare("triple", "SELECT day, first_day, CASE WHEN day - previous_day > 35 THEN '1970-01-01' ELSE previous_day END,"
+        cluster_compare("triple", "SELECT day, first_day, CASE WHEN day - previous_day > 35 THEN '1970-01-01' ELSE previous_day END,"
             " sum(people)::bigint FROM state.triple GROUP BY 1, 2, 3",
             "SELECT day, first, CASE WHEN day - previous > 35 THEN '1970-01-01' ELSE previous END, count(*) FROM"
             " (SELECT day, min(day) OVER (PARTITION BY usr) AS first, lag(day) OVER (PARTITION BY usr ORDER BY day) AS previous"
             " FROM (SELECT DISTINCT usr, day FROM want.day WHERE NOT anonymous) d) t GROUP BY 1, 2, 3");
-        compare("session_sum",
+        cluster_compare("session_sum",
             "SELECT day, people, sessions, engaged, engaged_people, single_event, single_event_people, duration_ms, engaged_ms,"
             " events, durations, duration_people FROM state.session_sum",
             "SELECT day, count(DISTINCT usr), count(*), sum(engaged), count(DISTINCT usr) FILTER (WHERE engaged > 0),"
@@ -627,7 +566,7 @@ static void closed_sums_are_what_the_definitions_say(void **unused)
             " FROM generate_series(1, 18) b LEFT JOIN want.session o ON o.bin = b AND o.day = s.day GROUP BY b ORDER BY b),"
             " ARRAY(SELECT count(DISTINCT o.usr) FROM generate_series(1, 18) b LEFT JOIN want.session o ON o.bin = b"
             " AND o.day = s.day GROUP BY b ORDER BY b) FROM want.session s GROUP BY day");
-        assert_int_equal(number("SELECT count(*) FROM state.person_day"), 0);
+        assert_int_equal(cluster_number("SELECT count(*) FROM state.person_day"), 0);
     }
 }
 
@@ -643,8 +582,8 @@ static int add_app(const char *name, const char *zone, const char *created)
         "\"privacy\":{\"preset\":\"exact\",\"allow_unprotected\":true,\"k\":1}}',"
         " decode(repeat('00', 32), 'hex'), leaf FROM config.app WHERE name = '%s'",
         name, zone, created, name, zone, name);
-    sql(text);
-    return (int)number("SELECT max(app)::bigint FROM config.app");
+    cluster_sql(text);
+    return (int)cluster_number("SELECT max(app)::bigint FROM config.app");
 }
 
 static void refresh(void)
@@ -717,7 +656,7 @@ static void an_old_name_after_the_change_is_the_same_person(void **unused)
     flush_now();
     receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON + 5, .received_ms = NOON + HOUR_MS});
     flush_now();
-    assert_int_equal(number("SELECT count(*) FROM state.person"), 1);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.person"), 1);
 }
 
 static void a_source_of_two_names_counts_once_in_any_order(void **unused)
@@ -730,8 +669,8 @@ static void a_source_of_two_names_counts_once_in_any_order(void **unused)
     receive((struct single){.user = 1, .epoch = 2, .links = true, .source = 9, .ts_ms = NOON, .received_ms = NOON, .seq = 6});
     receive((struct single){.user = 1, .epoch = 2, .links = true, .source = 9, .ts_ms = NOON, .received_ms = NOON, .seq = 5});
     flush_now();
-    assert_int_equal(number("SELECT sum(counted) FROM state.tally"), 2);
-    assert_int_equal(number("SELECT sum(duplicate) FROM state.tally"), 2);
+    assert_int_equal(cluster_number("SELECT sum(counted) FROM state.tally"), 2);
+    assert_int_equal(cluster_number("SELECT sum(duplicate) FROM state.tally"), 2);
 }
 
 /* What is under way may repeat what was counted on the day of its receipt, whatever the wall clock says meanwhile. */
@@ -745,11 +684,11 @@ static void what_was_seen_is_kept_while_repetitions_are_under_way(void **unused)
     expire(NOON + 10 * DAY_MS);
     receive((struct single){.user = 1, .epoch = 1, .source = 3, .ts_ms = NOON, .received_ms = NOON + MINUTE_MS});
     flush_now();
-    assert_int_equal(number("SELECT sum(counted) FROM state.tally"), 1);
+    assert_int_equal(cluster_number("SELECT sum(counted) FROM state.tally"), 1);
     say_watermark(NOON + 10 * DAY_MS);
     flush_now();
     expire(NOON + 10 * DAY_MS);
-    assert_int_equal(number("SELECT count(*) FROM state.seen"), 0);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.seen"), 0);
 }
 
 static void erase(uint32_t user, uint32_t epoch)
@@ -772,12 +711,12 @@ static void erasing_follows_a_person_over_epochs(void **unused)
     receive((struct single){.user = 2, .epoch = 2, .links = true, .ts_ms = NOON + DAY_MS, .received_ms = NOON + DAY_MS});
     flush_now();
     erase(1, 1);
-    assert_int_equal(number("SELECT count(*) FROM state.person"), 1);
-    assert_int_equal(number("SELECT count(*) FROM state.fragment"), 1);
-    assert_int_equal(number("SELECT count(*) FROM state.alias"), 1);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.person"), 1);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.fragment"), 1);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.alias"), 1);
     erase(2, 2);
-    assert_int_equal(number("SELECT count(*) FROM state.alias"), 0);
-    assert_int_equal(number("SELECT count(*) FROM state.person_month"), 0);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.alias"), 0);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.person_month"), 0);
 }
 
 /* 2017-10-15 has 23 hours: a session that begins late on the 14th may reach into the 16th, and what of it belongs to the
@@ -798,10 +737,10 @@ static void sessions_wait_for_every_day_they_may_reach(void **unused)
         .received_ms = start_of(day + 1) + 24 * HOUR_MS + TIMEOUT_MS + LATENESS_MS + 2 * HOUR_MS});
     say_watermark(start_of(day + 6));
     flush_now();
-    assert_int_equal(number("SELECT sum(counted) FROM state.tally"), 73);
-    assert_int_equal(number("SELECT sum(sessions) FROM state.session_sum"), 1);
-    assert_int_equal(number("SELECT sum(duration_ms) FROM state.session_sum"), 24 * HOUR_MS);
-    assert_int_equal(number("SELECT count(*) FROM state.carry"), 0);
+    assert_int_equal(cluster_number("SELECT sum(counted) FROM state.tally"), 73);
+    assert_int_equal(cluster_number("SELECT sum(sessions) FROM state.session_sum"), 1);
+    assert_int_equal(cluster_number("SELECT sum(duration_ms) FROM state.session_sum"), 24 * HOUR_MS);
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.carry"), 0);
 }
 
 static void an_order_to_seal_a_day_that_no_calendar_has_is_none(void **unused)
@@ -813,13 +752,13 @@ static void an_order_to_seal_a_day_that_no_calendar_has_is_none(void **unused)
         start_anew();
         (void)snprintf(text, sizeof text, "INSERT INTO config.seal_request (app, through, requested_at, leaf)"
             " SELECT %u, '%s', '2017-01-01', id FROM audit.outbox LIMIT 1", stream.app, days[i]);
-        sql(text);
+        cluster_sql(text);
         refresh();
         receive((struct single){.user = 1, .epoch = 1, .ts_ms = NOON, .received_ms = NOON});
         say_watermark(NOON);
         flush_now();
-        assert_int_equal(number("SELECT count(*) FROM state.person_day"), 1);
-        sql("DELETE FROM config.seal_request");
+        assert_int_equal(cluster_number("SELECT count(*) FROM state.person_day"), 1);
+        cluster_sql("DELETE FROM config.seal_request");
         refresh();
     }
 }
@@ -836,8 +775,8 @@ static void a_day_begins_at_its_first_midnight(void **unused)
             "SELECT count(*) FROM (SELECT day, to_timestamp(start_ms / 1000.0) AS at FROM"
             " config.day_starts('%s', '1970-01-01', '2030-01-01')) d WHERE (at AT TIME ZONE '%s')::date < day"
             " OR ((at - interval '1 ms') AT TIME ZONE '%s')::date >= day", zones[i], zones[i], zones[i]);
-        if (number(query) != 0)
-            fail_msg("%s: %lld days", zones[i], (long long)number(query));
+        if (cluster_number(query) != 0)
+            fail_msg("%s: %lld days", zones[i], (long long)cluster_number(query));
     }
 }
 
@@ -853,7 +792,7 @@ static void days_of_all_old_months_fold(void **unused)
     flush_now();
     expire(start_of(first + 202));
     /* Closed through 2018-04-21: March is whole days, January and February weeks, all before months. */
-    char *rows = rows_of("SELECT month || ' ' || bit_count(days::bit(32)) FROM state.person_month ORDER BY month");
+    char *rows = cluster_rows("SELECT month || ' ' || bit_count(days::bit(32)) FROM state.person_month ORDER BY month");
     assert_string_equal(rows, "2017-10-01 1\n2017-11-01 1\n2017-12-01 1\n2018-01-01 5\n2018-02-01 5\n2018-03-01 31\n"
         "2018-04-01 19\n");
     free(rows);
@@ -861,31 +800,13 @@ static void days_of_all_old_months_fold(void **unused)
 
 static int start_server(void **state)
 {
-    (void)state;
-    (void)strcpy(server.directory, "/tmp/throng-test-XXXXXX");
-    if (mkdtemp(server.directory) == NULL)
+    if (cluster_start(state) != 0)
         return -1;
-    server.as = geteuid() == 0 ? "setpriv --reuid=nobody --regid=nogroup --clear-groups" : "";
-    if (geteuid() == 0)
-        shell("chown nobody:nogroup %s", server.directory);
-    shell("cd %s && PATH=$(ls -d /usr/lib/postgresql/*/bin | tail -1):$PATH && %s initdb -A trust -U postgres -E UTF8 --locale=C "
-          "--no-sync -D %s/data >%s/log 2>&1 && %s pg_ctl -w -D %s/data -l %s/server.log -o \"-k %s -c listen_addresses='' "
-          "-c fsync=${THRONG_TEST_FSYNC:-off} -c dynamic_shared_memory_type=mmap -c shared_memory_type=mmap\" start >>%s/log 2>&1",
-        server.directory, server.as, server.directory, server.directory, server.as, server.directory, server.directory,
-        server.directory, server.directory);
-    shell("psql -q -h %s -U postgres -d postgres -c 'CREATE DATABASE throng'", server.directory);
-    shell("for f in schema/sql/*.sql; do psql -q -h %s -U postgres -d throng -v ON_ERROR_STOP=1 -f $f || exit 1; done",
-        server.directory);
-    char conninfo[256];
-    (void)snprintf(conninfo, sizeof conninfo, "host=%s dbname=throng user=postgres", server.directory);
-    server.owner = db_new(conninfo, "test");
-    server.reader = PQconnectdb(conninfo);
-    (void)snprintf(conninfo, sizeof conninfo, "host=%s dbname=throng user=throng_state", server.directory);
-    server.state = db_new(conninfo, "throng-aggregate");
+    server.state = cluster_connect("throng_state", "throng-aggregate");
     server.config.redis_socket = "/nonexistent/redis.sock";
     server.config.redis_timeout_ms = 100;
     server.stream = stream_new(&server.config);
-    sql("INSERT INTO config.installation (shards) VALUES (4)");
+    cluster_sql("INSERT INTO config.installation (shards) VALUES (4)");
     stream.app = (uint32_t)add_app("crowd", "America/Sao_Paulo", "2017-10-01");
     stream.shard.number = 3;
     refresh();
@@ -895,20 +816,14 @@ static int start_server(void **state)
 
 static int stop_server(void **state)
 {
-    (void)state;
     directory_release(stream.shard.directory);
     shard_reset(&stream.shard);
     free(stream.entries);
     free(stream.lengths);
     free(stream.arrivals);
     stream_free(server.stream);
-    db_free(server.owner);
     db_free(server.state);
-    PQfinish(server.reader);
-    shell("cd %s && PATH=$(ls -d /usr/lib/postgresql/*/bin | tail -1):$PATH && %s pg_ctl -m immediate -D %s/data stop >>%s/log 2>&1",
-        server.directory, server.as, server.directory, server.directory);
-    shell("rm -rf %s", server.directory);
-    return 0;
+    return cluster_stop(state);
 }
 
 int main(void)

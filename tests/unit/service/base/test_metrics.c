@@ -61,12 +61,47 @@ static void test_table_is_exposable(void **state)
     }
 }
 
+static void test_requests_by_endpoint(void **state)
+{
+    (void)state;
+    assert_int_equal(metrics_endpoint_of("/v1/events"), METRICS_ENDPOINT_EVENTS);
+    assert_int_equal(metrics_endpoint_of("/v1/apps/shop/metrics"), METRICS_ENDPOINT_CATALOGUE);
+    assert_int_equal(metrics_endpoint_of("/v1/apps/shop/metrics/sessions"), METRICS_ENDPOINT_METRIC);
+    assert_int_equal(metrics_endpoint_of("/v1/apps/shop/metrics/sessions/x"), METRICS_ENDPOINT_OTHER);
+    assert_int_equal(metrics_endpoint_of("/v1/apps"), METRICS_ENDPOINT_APPS);
+    assert_int_equal(metrics_endpoint_of("/v1/appsx"), METRICS_ENDPOINT_OTHER);
+    assert_int_equal(metrics_endpoint_of(""), METRICS_ENDPOINT_OTHER);
+    metrics_request(METRICS_ENDPOINT_HEALTH_READY, 200);
+    metrics_request(METRICS_ENDPOINT_HEALTH_READY, 304);
+    metrics_request(METRICS_ENDPOINT_HEALTH_READY, 404);
+    metrics_request(METRICS_ENDPOINT_HEALTH_READY, 503);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(metrics_get((enum metric_id)(METRIC_HTTP_HEALTH_READY_2XX + i)), 1);
+    assert_string_equal(metrics_info(METRIC_HTTP_HEALTH_READY_5XX)->label, "endpoint=\"/health/ready\",code=\"5xx\"");
+}
+
+static void test_requests_by_duration(void **state)
+{
+    (void)state;
+    metrics_request_took(0);
+    metrics_request_took(5);
+    metrics_request_took(6);
+    metrics_request_took(3600000);
+    assert_int_equal(metrics_get(METRIC_HTTP_TOOK_5MS), 2);
+    assert_int_equal(metrics_get(METRIC_HTTP_TOOK_10MS), 1);
+    assert_int_equal(metrics_get(METRIC_HTTP_TOOK_10S), 0);
+    assert_int_equal(metrics_get(METRIC_HTTP_TOOK_ANY), 1);
+    assert_int_equal(metrics_get(METRIC_HTTP_TOOK_SUM), 3600011);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_untouched_until_used),
         cmocka_unit_test(test_adds_of_many_threads),
         cmocka_unit_test(test_table_is_exposable),
+        cmocka_unit_test(test_requests_by_endpoint),
+        cmocka_unit_test(test_requests_by_duration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

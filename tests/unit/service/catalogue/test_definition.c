@@ -26,6 +26,25 @@ static const char plain[] =
     "{\"name\":\"ant\",\"kind\":\"view\"}],\"goals\":[{\"name\":\"g\",\"event\":\"zoo\",\"property\":\"e\",\"equals\":\"b\"},"
     "{\"name\":\"h\",\"event\":\"zoo\"}],\"privacy\":{\"preset\":\"exact\",\"allow_unprotected\":true}}";
 
+/* Everything that can be counted. */
+static const char declared[] =
+    "{\"name\":\"all\",\"time_zone\":\"UTC\",\"routes\":[\"/\",\"/s/:id\"],\"events\":[{\"name\":\"view\","
+    "\"kind\":\"view\",\"properties\":[{\"name\":\"page\",\"type\":\"route\"},{\"name\":\"way\",\"type\":\"enum\","
+    "\"values\":[\"a\",\"other\",\"b\"]},{\"name\":\"room\",\"type\":\"entity\"}]},{\"name\":\"done\","
+    "\"properties\":[{\"name\":\"paid\",\"type\":\"boolean\"},{\"name\":\"time\",\"type\":\"number\",\"min\":1,"
+    "\"max\":9,\"step\":0.5,\"unit\":\"s\"}]}],\"dimensions\":[{\"name\":\"page\",\"property\":\"page\","
+    "\"at\":\"entry\"},{\"name\":\"last\",\"property\":\"page\",\"at\":\"exit\",\"values\":[\"/\"]},"
+    "{\"name\":\"way\",\"property\":\"way\"},{\"name\":\"paid\",\"property\":\"paid\"}],"
+    "\"features\":[{\"name\":\"f\",\"title\":\"F\",\"events\":[\"view\",\"done\"]}],\"segments\":[{\"name\":\"s\","
+    "\"event\":\"done\",\"property\":\"paid\",\"equals\":true}],\"goals\":[{\"name\":\"g\",\"event\":\"view\","
+    "\"property\":\"way\",\"equals\":\"b\"}],\"completion\":{\"start\":\"view\",\"done\":\"done\"},"
+    "\"funnels\":[{\"name\":\"fu\",\"title\":\"T\",\"steps\":[\"view\",{\"event\":\"done\"},{\"event\":\"done\","
+    "\"property\":\"paid\",\"equals\":false}],\"window_days\":3}],\"measures\":[{\"name\":\"m\",\"event\":\"done\","
+    "\"property\":\"time\"}],\"outcomes\":[{\"name\":\"o\",\"measure\":\"m\",\"aggregate\":\"last\","
+    "\"tiers\":[{\"name\":\"t\",\"sessions_from\":0},{\"name\":\"u\",\"title\":\"U\",\"sessions_from\":3}]}],"
+    "\"entities\":[{\"name\":\"rooms\",\"property\":\"room\"}],\"paths\":[{\"name\":\"p\",\"property\":\"page\"}],"
+    "\"privacy\":{\"preset\":\"exact\",\"allow_unprotected\":true}}";
+
 static struct app parse(const char *text)
 {
     struct app app;
@@ -171,6 +190,86 @@ static void test_compiled(void **state)
     definition_free(&app);
 }
 
+/* The uses of event e that are of this kind. */
+static size_t count_uses(const struct app *app, size_t e, enum app_use_kind kind, const struct app_use **last)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < app->events[e].use_count; i++) {
+        if (app->events[e].uses[i].kind != kind)
+            continue;
+        *last = &app->events[e].uses[i];
+        count++;
+    }
+    return count;
+}
+
+static void test_dimensions(void **state)
+{
+    (void)state;
+    const struct app_use none = {.prop = -2}, *use = &none;
+    struct app app = parse(declared);
+    assert_int_equal(app.dimension_count, 4);
+    assert_int_equal(app.dimensions[0].scope, APP_SCOPE_ENTRY);
+    assert_int_equal(app.dimensions[1].scope, APP_SCOPE_EXIT);
+    assert_int_equal(app.dimensions[2].scope, APP_SCOPE_EVENTS);
+    assert_int_equal(app.dimensions[0].count, 2);
+    assert_true(app.dimensions[0].has_other);
+    /* A value called other is of the class of everything else. */
+    assert_int_equal(app.dimensions[2].count, 2);
+    assert_string_equal(app.dimensions[2].values[1], "b");
+    assert_true(app.dimensions[2].has_other);
+    assert_int_equal(count_uses(&app, 0, APP_USE_DIMENSION, &use), 3);
+    assert_int_equal(use->item, 2);
+    assert_int_equal(use->prop, 1);
+    assert_int_equal(use->class_count, 4);
+    const uint8_t classes[] = {DIMENSION_VALUES_MAX, 0, DIMENSION_VALUES_MAX, 1};
+    assert_memory_equal(use->classes, classes, sizeof classes);
+    assert_int_equal(app.dimensions[1].count, 1);
+    assert_int_equal(app.dimensions[1].classes[2], DIMENSION_VALUES_MAX);
+    assert_int_equal(count_uses(&app, 1, APP_USE_DIMENSION, &use), 1);
+    assert_string_equal(app.dimensions[3].values[0], "false");
+    assert_string_equal(app.dimensions[3].values[1], "true");
+    assert_false(app.dimensions[3].has_other);
+    definition_free(&app);
+}
+
+static void test_uses(void **state)
+{
+    (void)state;
+    const struct app_use none = {.prop = -2}, *use = &none;
+    struct app app = parse(declared);
+    assert_int_equal(count_uses(&app, 0, APP_USE_FEATURE, &use) + count_uses(&app, 1, APP_USE_FEATURE, &use), 2);
+    assert_string_equal(app.features[0].title, "F");
+    assert_null(app.goals[0].title);
+    assert_int_equal(count_uses(&app, 1, APP_USE_SEGMENT, &use), 1);
+    assert_true(use->prop == 0 && use->value == 1);
+    assert_int_equal(count_uses(&app, 0, APP_USE_GOAL, &use), 1);
+    assert_true(use->prop == 1 && use->value == 2);
+    assert_int_equal(count_uses(&app, 0, APP_USE_START, &use), 1);
+    assert_true(use->prop < 0);
+    assert_int_equal(count_uses(&app, 1, APP_USE_DONE, &use), 1);
+    assert_int_equal(count_uses(&app, 0, APP_USE_STEP, &use), 1);
+    assert_int_equal(count_uses(&app, 1, APP_USE_STEP, &use), 2);
+    assert_true(use->step == 2 && use->prop == 0 && use->value == 0);
+    assert_int_equal(app.funnels[0].steps, 3);
+    assert_int_equal(app.funnels[0].window_days, 3);
+    assert_string_equal(app.funnels[0].labels[1], "done");
+    assert_string_equal(app.funnels[0].labels[2], "done paid=false");
+    assert_int_equal(count_uses(&app, 1, APP_USE_MEASURE, &use), 1);
+    assert_int_equal(use->prop, 1);
+    assert_string_equal(app.measures[0].unit, "s");
+    assert_true(app.measures[0].of_outcome && app.measures[0].step < 0.6 && app.measures[0].max > 8);
+    assert_int_equal(app.outcomes[0].aggregate, APP_AGGREGATE_LAST);
+    assert_int_equal(app.outcomes[0].tier_count, 2);
+    assert_int_equal(app.outcomes[0].tiers[1].sessions_from, 3);
+    assert_int_equal(count_uses(&app, 0, APP_USE_ENTITY, &use), 1);
+    assert_int_equal(use->prop, 2);
+    assert_int_equal(count_uses(&app, 0, APP_USE_PATH, &use), 1);
+    assert_int_equal(app.paths[0].count, 2);
+    assert_ptr_equal(use->classes, app.paths[0].classes);
+    definition_free(&app);
+}
+
 static void test_routes(void **state)
 {
     (void)state;
@@ -189,20 +288,56 @@ static void test_routes(void **state)
     definition_free(&app);
 }
 
-/* plain with one part of its text replaced, as a successor. */
-static void check_successor(const char *part, const char *instead, const char *field)
+/* whole with one part of its text replaced, as a successor. */
+static void check_follows(const char *whole, const char *part, const char *instead, const char *field)
 {
-    char text[sizeof plain + 200];
-    const char *at = strstr(plain, part);
+    char text[sizeof declared + 500];
+    const char *at = strstr(whole, part);
     assert_non_null(at);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - plain), plain, instead, at + strlen(part));
-    struct app now = parse(plain), next = parse(text);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - whole), whole, instead, at + strlen(part));
+    struct app now = parse(whole), next = parse(text);
     struct failure why = {0};
     enum result result = definition_check_successor(&now, &next, &why);
     if (result != (field[0] == '\0' ? RESULT_OK : RESULT_INVALID) || strcmp(why.field, field) != 0)
         fail_msg("%s: %s: %s", instead, why.field, why.text);
     definition_free(&now);
     definition_free(&next);
+}
+
+static void check_successor(const char *part, const char *instead, const char *field)
+{
+    check_follows(plain, part, instead, field);
+}
+
+static void test_counted_successors(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        {"{\"name\":\"page\",\"property\":\"page\",\"at\":\"entry\"},", "", "dimensions[0].name"},
+        {"\"at\":\"entry\"", "\"title\":\"E\"", "dimensions[0].at"},
+        {"\"values\":[\"/\"]", "\"values\":[\"/\",\"/s/:id\"]", ""},
+        {"\"values\":[\"/\"]", "\"values\":[\"/s/:id\",\"/\"]", "dimensions[1].values"},
+        {"\"property\":\"way\"}", "\"property\":\"way\"},{\"name\":\"new\",\"property\":\"way\"}", "dimensions[3].name"},
+        {"{\"name\":\"paid\",\"property\":\"paid\"}", "{\"name\":\"paid\",\"property\":\"way\"}", "dimensions[3].property"},
+        {"{\"name\":\"paid\",\"property\":\"paid\"}",
+            "{\"name\":\"paid\",\"property\":\"paid\"},{\"name\":\"new\",\"property\":\"way\"}", ""},
+        {"\"values\":[\"a\",\"other\",\"b\"]", "\"values\":[\"a\",\"other\",\"b\",\"c\"]", ""},
+        {"\"unit\":\"s\"}]}]", "\"unit\":\"s\"}]},{\"name\":\"new\",\"properties\":[{\"name\":\"page\",\"type\":\"route\"}]}]", ""},
+        {"\"unit\":\"s\"}]}]", "\"unit\":\"h\"}]}]", "measures[0].unit"},
+        {"\"title\":\"F\",\"events\":[\"view\",", "\"events\":[", "features[0].events"},
+        {"\"equals\":\"b\"", "\"equals\":\"a\"", "goals[0]"},
+        {"\"equals\":true", "\"equals\":false", "segments[0]"},
+        {"\"completion\":{\"start\":\"view\",\"done\":\"done\"},", "", "completion"},
+        {"{\"start\":\"view\",\"done\":\"done\"}", "{\"start\":\"done\",\"done\":\"view\"}", "completion"},
+        {"[\"view\",{\"event\":\"done\"},", "[\"view\",\"done\",", ""},
+        {"[\"view\",{\"event\":\"done\"},", "[\"done\",\"view\",", "funnels[0].steps"},
+        {"\"window_days\":3", "\"window_days\":4", "funnels[0].window_days"},
+        {"\"aggregate\":\"last\"", "\"aggregate\":\"sum\"", "outcomes[0].aggregate"},
+        {"\"sessions_from\":3", "\"sessions_from\":4", "outcomes[0].tiers"},
+        {"{\"name\":\"p\",\"property\":\"page\"}", "{\"name\":\"q\",\"property\":\"page\"}", "paths[0].name"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        check_follows(declared, rows[i][0], rows[i][1], rows[i][2]);
 }
 
 static void test_successors(void **state)
@@ -298,11 +433,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_compiled),
+        cmocka_unit_test(test_dimensions),
+        cmocka_unit_test(test_uses),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_schema_agrees),
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_successors),
+        cmocka_unit_test(test_counted_successors),
         cmocka_unit_test(test_protection_stays),
         cmocka_unit_test(test_releasable),
         cmocka_unit_test(test_text),

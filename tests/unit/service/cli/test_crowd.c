@@ -14,10 +14,11 @@ static struct app_prop props[] = {
     {.name = "kind", .type = APP_PROP_ENUM, .values = values, .count = 2, .required = true},
     {.name = "page", .type = APP_PROP_ROUTE, .required = true},
     {.name = "n", .type = APP_PROP_NUMBER, .min = 1, .max = 5, .step = 1},
+    {.name = "table", .type = APP_PROP_ENTITY, .required = true},
 };
 static struct app_event events[] = {
     {.name = "done", .goal = true},
-    {.name = "page_view", .view = true, .props = props, .prop_count = 3},
+    {.name = "page_view", .view = true, .props = props, .prop_count = 4},
 };
 static const struct app app = {.events = events, .event_count = 2, .routes = routes, .route_count = 1};
 static const struct crowd_plan plan = {
@@ -76,12 +77,33 @@ static void test_routes_are_filled(void **state)
     assert_int_equal(strncmp(event.props[1].text, "/story/", 7), 0);
 }
 
+/* Entities are few, so that people meet in them. */
+static void test_entities_are_shared(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    struct crowd_event event = {0};
+    size_t first = 0, all = 0;
+    crowd_begin(&crowd, &plan);
+    while (crowd_next(&crowd, &event)) {
+        if (event.prop_count == 0)
+            continue;
+        const char *table = event.props[event.prop_count - 1].text;
+        assert_int_equal(strncmp(table, "sim-5-table-", 12), 0);
+        assert_true(strlen(table) <= 14);
+        first += strcmp(table, "sim-5-table-0") == 0;
+        all++;
+    }
+    assert_true(first > all / 6 && first < all / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_events),
         cmocka_unit_test(test_numbers_do_not_depend_on_the_hour),
         cmocka_unit_test(test_routes_are_filled),
+        cmocka_unit_test(test_entities_are_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,55 @@ static void requests_share_an_entry_and_its_failure(void **state)
     batch_free(batch);
 }
 
+/* An entity's value in the packet is the first half of its pseudonym, whatever its bits; other properties keep theirs. */
+static void entities_are_named(void **state)
+{
+    static const int64_t expected[] = {0x0706050403020100, -2};
+    static struct app_prop props[] = {{.name = "n", .type = APP_PROP_NUMBER}, {.name = "e", .type = APP_PROP_ENTITY}};
+    static struct app_event declared[] = {{.name = "roll", .props = props, .prop_count = 2}};
+    static const struct app with_entities = {.id = 9, .version = 4, .events = declared, .event_count = 1};
+    (void)state;
+    struct made made = make(2, 1, 2, 1, false);
+    made.request.app = &with_entities;
+    struct request_id ids[] = {made.request.ids[0], made.request.ids[1], made.request.ids[2],
+        {.kind = PSEUDONYM_ENTITY}, {.kind = PSEUDONYM_ENTITY}};
+    struct keyd_name names[] = {made.names[0], made.names[1], made.names[2], {.names = 1, .epoch = 8000},
+        {.names = 1, .epoch = 8000}};
+    struct request request = made.request;
+    request.ids = ids;
+    request.id_count = 5;
+    for (uint8_t i = 0; i < PSEUDONYM_BYTES; i++) {
+        names[3].name[0].bytes[i] = i;
+        names[4].name[0].bytes[i] = i == 0 ? 0xfe : i < 8 ? 0xff : i;
+    }
+    for (size_t e = 0; e < 2; e++) {
+        request.events[e].entities = true;
+        request.events[e].record.prop[1].value = (int64_t)(3 + e);
+    }
+    struct batch *batch = batch_new(NODE);
+    struct batch_request wanted = {&request, names};
+    struct failure why = {0};
+    size_t count;
+    assert_int_equal(batch_form(batch, &wanted, 1, &why), RESULT_OK);
+    const struct batch_entry *entry = batch_entries(batch, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(packet_check(entry->bytes, entry->length, &why), RESULT_OK);
+    struct packet_reader reader;
+    struct packet_header header;
+    struct packet_part part;
+    struct packet_user user;
+    struct packet_event event;
+    assert_int_equal(packet_open(&reader, entry->bytes, entry->length, &header), RESULT_OK);
+    assert_true(packet_next_part(&reader, &part) && packet_next_user(&reader, &user));
+    for (size_t e = 0; e < 2; e++) {
+        assert_true(packet_next_event(&reader, &event));
+        assert_true(event.prop[0].value == INT64_MIN && event.prop[1].value == expected[e]);
+        assert_true(request.events[e].record.prop[1].value == (int64_t)(3 + e)); /* the request keeps its index */
+    }
+    batch_free(batch);
+    drop(&made);
+}
+
 static void other_packets_come_behind(void **state)
 {
     (void)state;
@@ -187,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_event_lands_once),
         cmocka_unit_test(requests_share_an_entry_and_its_failure),
+        cmocka_unit_test(entities_are_named),
         cmocka_unit_test(other_packets_come_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

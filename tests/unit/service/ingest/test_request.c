@@ -24,8 +24,13 @@ static const char events[] =
     "{\"name\":\"device\",\"type\":\"enum\",\"from\":\"user_agent\"}]},"
     "{\"name\":\"buy\",\"properties\":[{\"name\":\"price\",\"type\":\"number\",\"min\":10,\"max\":20,\"step\":0.5},"
     "{\"name\":\"gift\",\"type\":\"boolean\"},{\"name\":\"way\",\"type\":\"enum\",\"values\":[\"card\",\"cash\"]}]},"
+    "{\"name\":\"roll\",\"properties\":[{\"name\":\"dice\",\"type\":\"number\",\"min\":1,\"max\":20,\"step\":1},"
+    "{\"name\":\"campaign\",\"type\":\"entity\",\"required\":true},{\"name\":\"map\",\"type\":\"entity\"}]},"
     "{\"name\":\"end\"}],\"routes\":[\"/\",\"/story/:id\"],\"goals\":[{\"name\":\"g\",\"event\":\"buy\",\"property\":\"way\","
     "\"equals\":\"cash\"},{\"name\":\"h\",\"event\":\"end\"}]";
+
+#define BODIES 8 /* kept from the last calls of parse_in */
+static char *bodies[BODIES];
 
 static struct catalogue *catalogue;
 
@@ -76,6 +81,8 @@ static int tear_down(void **state)
 {
     (void)state;
     catalogue_release(catalogue);
+    for (size_t i = 0; i < BODIES; i++)
+        free(bodies[i]);
     return 0;
 }
 
@@ -88,14 +95,16 @@ static struct request_context context_of(const char *bearer)
 static enum result parse_in(const struct request_context *context, const char *body, struct request *request,
     struct failure *why)
 {
-    /* An exact copy on the heap: a sanitizer sees what reads beyond it. */
+    /* An exact copy on the heap: a sanitizer sees what reads beyond it. The request may lie in it as long as it is
+     * looked at. */
+    static size_t turn;
+    char **copy = &bodies[turn++ % BODIES];
     size_t length = strlen(body);
-    char *copy = malloc(length + 1);
-    assert_non_null(copy);
-    memcpy(copy, body, length);
-    enum result result = request_parse(context, copy, length, request, why);
-    free(copy);
-    return result;
+    free(*copy);
+    *copy = malloc(length);
+    assert_non_null(*copy);
+    memcpy(*copy, body, length);
+    return request_parse(context, *copy, length, request, why);
 }
 
 static void check_refused(const struct request_context *context, const char *body, enum result expected,
@@ -179,6 +188,7 @@ static void test_contract_example(void **state)
 #define ONE(event) "{\"key\":\"wk_web\",\"events\":[" event "]}"
 #define END "{\"name\":\"end\",\"ts\":" BEFORE ",\"user\":\"u\"}"
 #define WITH(member) "{\"name\":\"end\",\"ts\":" BEFORE ",\"user\":\"u\"," member "}"
+#define ROLL(props) "{\"name\":\"roll\",\"ts\":" BEFORE ",\"user\":\"u\",\"props\":{" props "}}"
 #define BUY(props) "{\"name\":\"buy\",\"ts\":" BEFORE ",\"user\":\"u\",\"props\":{" props "}}"
 
 static void test_rejections(void **state)
@@ -227,6 +237,10 @@ static void test_rejections(void **state)
         {ONE(BUY("\"way\":\"gold\"")), "undeclared_value", "props.way"},
         {ONE(BUY("\"way\":\"\"")), "undeclared_value", "props.way"},
         {ONE(BUY("\"way\":null")), "wrong_type", "props.way"},
+        {ONE(ROLL("\"campaign\":7")), "wrong_type", "props.campaign"},
+        {ONE(ROLL("\"campaign\":\"\"")), "missing_field", "props.campaign"},
+        {ONE(ROLL("\"map\":\"m\"")), "missing_field", "props.campaign"},
+        {ONE(ROLL("\"campaign\":\"c\",\"map\":null")), "wrong_type", "props.map"},
     };
     struct request_context context = context_of(NULL);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -537,12 +551,98 @@ static void test_kinds_and_wiping(void **state)
     assert_int_equal(parse_in(&context, "{\"source\":\"0123456789abcdef\",\"events\":[{\"name\":\"end\",\"ts\":1,\"user\":"
         "\"0123456789abcdef\",\"session\":\"0123456789abcdef\"}]}", &request, &why), RESULT_OK);
     assert_int_equal(request.id_count, 3);
+    assert_null(request.document); /* the ids lie in the body, whose owner wipes it */
+    request_free(&request);
+    assert_int_equal(parse_in(&context, "{\"source\":\"0123456789abcdef\",\"events\":[{\"name\":\"end\",\"ts\":1,\"user\":"
+        "\"0123456789\\u0061bcdef\",\"session\":\"0123456789abcdef\"}]}", &request, &why), RESULT_OK);
+    assert_int_equal(request.id_count, 3);
+    assert_non_null(request.document);
     const char *user = request.ids[request.events[0].user].id.bytes;
     json_t *document = json_incref(request.document); /* keeps the strings, so that they can be looked at */
     request_free(&request);
     for (size_t i = 0; i < 16; i++)
         assert_int_equal(user[i], 0);
     json_decref(document);
+}
+
+/* An entity is an identifier of its own kind, kept once however often it is named; what is refused leaves none. */
+static void test_entities(void **state)
+{
+    (void)state;
+    struct request_context context = context_of("wk_web");
+    struct request request;
+    struct failure why = {0};
+    assert_int_equal(parse_in(&context, "{\"events\":[" ROLL("\"campaign\":\"u\",\"dice\":20") "," ROLL("\"campaign\":\"c-7\"") ","
+        ROLL("\"map\":\"c-7\",\"campaign\":\"u\"") "," ROLL("\"campaign\":\"gone\",\"dice\":21") "," ROLL("\"campaign\":"
+        "\"c\\u002d7\"") "]}", &request, &why), RESULT_OK);
+    assert_int_equal(request.event_count, 4);
+    assert_int_equal(request.rejected_count, 1);
+    assert_int_equal(request.id_count, 3);
+    assert_int_equal(request.ids[0].kind, PSEUDONYM_USER);
+    for (size_t i = 1; i < 3; i++)
+        assert_int_equal(request.ids[i].kind, PSEUDONYM_ENTITY);
+    assert_memory_equal(request.ids[1].id.bytes, "u", 2);
+    assert_memory_equal(request.ids[2].id.bytes, "c-7", 4);
+    static const int64_t expected[4][3] = {{19, 1, -1}, {-1, 2, -1}, {-1, 1, 2}, {-1, 2, -1}};
+    for (size_t e = 0; e < 4; e++) {
+        const struct packet_event *record = &request.events[e].record;
+        assert_true(request.events[e].entities);
+        size_t found = 0;
+        for (uint8_t p = 0; p < 3; p++) {
+            if (expected[e][p] < 0)
+                continue;
+            assert_int_equal(record->prop[found].index, p);
+            assert_int_equal(record->prop[found++].value, expected[e][p]);
+        }
+        assert_int_equal(record->props, found);
+    }
+    request_free(&request);
+}
+
+static void test_entity_lengths(void **state)
+{
+    (void)state;
+    char body[700], id[300];
+    struct request_context context = context_of("wk_web");
+    memset(id, 'x', sizeof id);
+    id[RAW_ID_MAX_BYTES + 1] = '\0';
+    snprintf(body, sizeof body, "{\"events\":[" ROLL("\"campaign\":\"%s\"") "]}", id);
+    assert_non_null(strstr(answer_to(&context, body), "\"too_long\",\"field\":\"props.campaign\""));
+    id[RAW_ID_MAX_BYTES] = '\0';
+    snprintf(body, sizeof body, "{\"events\":[" ROLL("\"campaign\":\"%s\"") "]}", id);
+    assert_non_null(strstr(answer_to(&context, body), "\"accepted\":1"));
+    answer_to(NULL, NULL);
+}
+
+/* As many events as a request may have, each with ids of its own: all tables at their fullest. */
+static void test_every_id_its_own(void **state)
+{
+    (void)state;
+    char *body;
+    size_t size;
+    struct request_context context = context_of("wk_web");
+    struct request request;
+    struct failure why = {0};
+    FILE *file = open_memstream(&body, &size);
+    fputs("{\"source\":\"0123456789abcdef\",\"events\":[", file);
+    for (int i = 0; i < REQUEST_EVENTS_MAX; i++)
+        fprintf(file, "%s{\"name\":\"roll\",\"ts\":1,\"user\":\"%d\",\"session\":\"%d\",\"props\":{\"campaign\":\"%d\",\"map\":"
+            "\"m%d\"}}", i == 0 ? "" : ",", i, i, i, i);
+    fputs("]}", file);
+    fclose(file);
+    assert_int_equal(parse_in(&context, body, &request, &why), RESULT_OK);
+    free(body);
+    assert_int_equal(request.event_count, REQUEST_EVENTS_MAX);
+    assert_int_equal(request.id_count, 4 * REQUEST_EVENTS_MAX + 1);
+    for (size_t i = 0; i < request.event_count; i++) {
+        char text[24];
+        snprintf(text, sizeof text, "m%zu", i);
+        const struct request_event *event = &request.events[i];
+        assert_string_equal(request.ids[event->record.prop[1].value].id.bytes, text);
+        assert_string_equal(request.ids[event->user].id.bytes, text + 1);
+        assert_int_equal(request.ids[event->session].kind, PSEUDONYM_SESSION);
+    }
+    request_free(&request);
 }
 
 static void test_import(void **state)
@@ -593,6 +693,9 @@ int main(void)
         cmocka_unit_test(test_drops),
         cmocka_unit_test(test_visitors),
         cmocka_unit_test(test_kinds_and_wiping),
+        cmocka_unit_test(test_entities),
+        cmocka_unit_test(test_entity_lengths),
+        cmocka_unit_test(test_every_id_its_own),
         cmocka_unit_test(test_import),
         cmocka_unit_test(test_devices),
     };

@@ -21,21 +21,11 @@
 #include "service/release/period.h"
 #include "service/release/publish.h"
 #include "service/release/schedule.h"
+#include "tests/unit/service/release/closed.h"
 
 #define USERS 250
 #define DAYS 900
-#define SHARDS 4 /* the last one has nobody: what is missing is zero */
 #define BINS 18
-#define RETENTION_DAYS 30
-#define RETENTION_WEEKS 12
-#define RETENTION_MONTHS 12
-
-static struct {
-    char directory[64];
-    const char *as; /* prefix of commands that must not run as root */
-    struct db *owner, *release;
-    PGconn *reader; /* for numbers that a test asks for */
-} server;
 
 static struct {
     int32_t first; /* day 0 */
@@ -72,33 +62,6 @@ static int sessions_of(int user, int day)
 static int bin_of(int user, int day, int session)
 {
     return (int)(hash((uint32_t)user, (uint32_t)day, 10 + (uint32_t)session) % BINS);
-}
-
-__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
-{
-    char command[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(command, sizeof command, format, arguments);
-    va_end(arguments);
-    assert_int_equal(system(command), 0);
-}
-
-static void sql(const char *text)
-{
-    struct failure why = {0};
-    if (db_script(server.owner, text, &why) != RESULT_OK)
-        fail_msg("%s", why.text);
-}
-
-static int64_t number(const char *query)
-{
-    PGresult *result = PQexec(server.reader, query);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1)
-        fail_msg("%s", PQerrorMessage(server.reader));
-    int64_t value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    return value;
 }
 
 static void make_crowd(void)
@@ -140,7 +103,7 @@ static void insert_triples(int app)
                 if (column == 3 && previous < 0)
                     db_array_bytes(params, NULL, 0);
                 else
-                    db_array_int(params, column == 0 ? user % (SHARDS - 1)
+                    db_array_int(params, column == 0 ? user % (CLOSED_SHARDS - 1)
                         : crowd.first + (column == 1 ? day : column == 2 ? crowd.join[user] : previous));
                 previous = day;
             }
@@ -148,7 +111,7 @@ static void insert_triples(int app)
         db_array_end(params);
     }
     db_int4(params, app);
-    assert_int_equal(db_run(server.owner, "triples", "INSERT INTO state.triple SELECT shard, $5, day, first, previous, 1"
+    assert_int_equal(db_run(cluster.owner, "triples", "INSERT INTO state.triple SELECT shard, $5, day, first, previous, 1"
         " FROM unnest($1::int[], $2::date[], $3::date[], $4::date[]) AS t (shard, day, first, previous)", params, NULL, NULL),
         RESULT_OK);
     db_params_free(params);
@@ -165,7 +128,7 @@ static struct sums sums_of(int shard, int32_t from, int32_t to)
     for (int day = from - crowd.first < 0 ? 0 : from - crowd.first; day < DAYS && day <= to - crowd.first; day++) {
         int64_t people = 0;
         for (int user = 0; user < USERS; user++) {
-            if (!crowd.active[user][day] || (shard >= 0 && user % (SHARDS - 1) != shard))
+            if (!crowd.active[user][day] || (shard >= 0 && user % (CLOSED_SHARDS - 1) != shard))
                 continue;
             int sessions = sessions_of(user, day);
             people++;
@@ -192,8 +155,8 @@ static struct sums sums_of(int shard, int32_t from, int32_t to)
 
 static void insert_sums(int app)
 {
-    sql("BEGIN");
-    for (int shard = 0; shard < SHARDS - 1; shard++)
+    cluster_sql("BEGIN");
+    for (int shard = 0; shard < CLOSED_SHARDS - 1; shard++)
         for (int32_t day = crowd.first; day < crowd.first + DAYS; day++) {
             struct sums sums = sums_of(shard, day, day);
             if (sums.people == 0)
@@ -213,54 +176,9 @@ static void insert_sums(int app)
                 (long long)sums.viewers, shard, app, date, (long long)sums.people, (long long)sums.sessions,
                 (long long)sums.engaged, (long long)sums.engaged, (long long)sums.single, (long long)sums.single,
                 (long long)sums.duration_ms, (long long)sums.engaged_ms, (long long)sums.events, bins, people);
-            sql(text);
+            cluster_sql(text);
         }
-    sql("COMMIT");
-}
-
-static int add_app(const char *name, const char *preset, const char *created, const char *more)
-{
-    char text[2048];
-    (void)snprintf(text, sizeof text,
-        "INSERT INTO audit.outbox (id, act, leaf) VALUES (gen_random_uuid(), 'app_added', '{}');"
-        "INSERT INTO config.app (name, population, time_zone, created_at, leaf)"
-        " SELECT '%s', 'everyone', 'Europe/Berlin', '%s', id FROM audit.outbox LIMIT 1;"
-        "INSERT INTO config.definition (app, version, body, hash, leaf) SELECT app, 1, '{\"name\":\"%s\",\"population\":\"everyone\","
-        "\"time_zone\":\"Europe/Berlin\",\"events\":[{\"name\":\"page_view\",\"kind\":\"view\"}],%s"
-        "\"retention\":{\"days\":%d,\"weeks\":%d,\"months\":%d},"
-        "\"privacy\":{\"preset\":\"%s\",\"allow_unprotected\":%s,\"k\":%d}}',"
-        " decode(repeat('00', 32), 'hex'), leaf FROM config.app WHERE name = '%s'",
-        name, created, name, more, RETENTION_DAYS, RETENTION_WEEKS, RETENTION_MONTHS, preset,
-        strcmp(preset, "standard") == 0 ? "false" : "true", strcmp(preset, "exact") == 0 ? 1 : 11, name);
-    sql(text);
-    return (int)number("SELECT max(app)::bigint FROM config.app");
-}
-
-/* Every shard's progress, both stages, or one shard's (>= 0). */
-static void close_days(int app, int shard, int32_t through)
-{
-    char text[512], date[PERIOD_TEXT_BYTES];
-    (void)snprintf(text, sizeof text,
-        "INSERT INTO state.progress SELECT s, %d, '%s', '%s' FROM generate_series(0, %d) AS s WHERE %d < 0 OR s = %d"
-        " ON CONFLICT (shard, app) DO UPDATE SET activity_through = excluded.activity_through,"
-        " sessions_through = excluded.sessions_through",
-        app, period_format(through, date), date, SHARDS - 1, shard, shard);
-    sql(text);
-}
-
-/* One look at the schedule, app's part only; *out is 0 if nothing is due. */
-static struct schedule_due due_of(int app)
-{
-    struct schedule schedule = {0};
-    struct failure why = {0};
-    struct schedule_due due = {0};
-    if (schedule_read(server.release, &schedule, &why) != RESULT_OK)
-        fail_msg("%s", why.text);
-    for (size_t i = 0; i < schedule.count; i++)
-        if (schedule.due[i].app == (uint32_t)app)
-            due = schedule.due[i];
-    schedule_free(&schedule);
-    return due;
+    cluster_sql("COMMIT");
 }
 
 static enum result publish(const struct schedule_due *due, struct publish_count *count)
@@ -268,11 +186,11 @@ static enum result publish(const struct schedule_due *due, struct publish_count 
     struct failure why = {0};
     struct app app;
     struct policy policy;
-    if (schedule_definition(server.release, due, &app, &why) != RESULT_OK)
+    if (schedule_definition(closed.release, due, &app, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
     enum result result = policy_make(app.preset, app.allow_unprotected, app.k, &policy, &why);
     if (result == RESULT_OK)
-        result = publish_app(server.release, &app, &policy, due, count, &why);
+        result = publish_app(closed.release, &app, &policy, due, count, &why);
     definition_free(&app);
     if (result != RESULT_OK)
         print_message("(%s)\n", why.text);
@@ -356,12 +274,12 @@ static int64_t declared(void)
 {
     int64_t count = 0;
     for (int32_t day = crowd.first; day < crowd.first + DAYS; day++) {
-        count += 3 + 6 + 24 + 1 + least(RETENTION_DAYS, day - crowd.first);
+        count += 3 + 6 + 24 + 1 + least(CLOSED_DAYS, day - crowd.first);
         if (period_ends_on(INTERVAL_WEEK, day))
-            count += 6 + 24 + 1 + least(RETENTION_WEEKS, period_distance(INTERVAL_WEEK, period_of(INTERVAL_WEEK, crowd.first),
+            count += 6 + 24 + 1 + least(CLOSED_WEEKS, period_distance(INTERVAL_WEEK, period_of(INTERVAL_WEEK, crowd.first),
                 period_of(INTERVAL_WEEK, day)));
         if (period_ends_on(INTERVAL_MONTH, day))
-            count += 6 + 24 + 1 + least(RETENTION_MONTHS, period_distance(INTERVAL_MONTH, period_of(INTERVAL_MONTH, crowd.first),
+            count += 6 + 24 + 1 + least(CLOSED_MONTHS, period_distance(INTERVAL_MONTH, period_of(INTERVAL_MONTH, crowd.first),
                 period_of(INTERVAL_MONTH, day)));
     }
     return count;
@@ -372,7 +290,7 @@ static void compare_with_crowd(int app)
     struct db_params *params = db_params_new();
     db_int4(params, app);
     PGresult *result = NULL;
-    assert_int_equal(db_run(server.owner, "values", "SELECT metric, interval, period, n, value, low, high, reliability"
+    assert_int_equal(db_run(cluster.owner, "values", "SELECT metric, interval, period, n, value, low, high, reliability"
         " FROM release.value WHERE app = $1", params, &result, NULL), RESULT_OK);
     db_params_free(params);
     assert_int_equal(PQntuples(result), declared());
@@ -397,11 +315,11 @@ static void compare_with_crowd(int app)
 static void test_a_crowd_is_counted_as_defined(void **state)
 {
     (void)state;
-    int app = add_app("crowd", "exact", "2030-01-01", "");
+    int app = closed_app("crowd", "exact", "2030-01-01", "");
     insert_triples(app);
     insert_sums(app);
-    close_days(app, -1, crowd.first + DAYS - 1);
-    struct schedule_due due = due_of(app);
+    closed_through(app, -1, crowd.first + DAYS - 1);
+    struct schedule_due due = closed_due(app);
     assert_int_equal(due.app, app);
     assert_int_equal(due.first_day, crowd.first);
     assert_int_equal(due.activity.to, crowd.first + DAYS - 1);
@@ -414,58 +332,48 @@ static void test_a_crowd_is_counted_as_defined(void **state)
     assert_int_equal(count.transactions, 2 * DAYS);
     assert_int_equal(count.rows, declared());
     compare_with_crowd(app);
-    assert_int_equal(due_of(app).app, 0);
+    assert_int_equal(closed_due(app).app, 0);
     /* A second process that read the schedule before: nothing happens twice. */
     struct publish_count again = {0};
     assert_int_equal(publish(&due, &again), RESULT_FULL);
     assert_int_equal(again.transactions, 0);
-    assert_int_equal(number("SELECT count(*) FROM release.value"), declared());
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.value"), declared());
 }
 
-/* Each leaf says what its release's rows say, none is missing or alone, and the schedule's time is the zone's. */
+/* And the schedule's time is the zone's. */
 static void test_leaves_hold_the_rows(void **state)
 {
     (void)state;
-    assert_int_equal(number(
-        "WITH written AS (SELECT leaf, jsonb_agg(e ORDER BY e) AS rows FROM (SELECT leaf, jsonb_build_array(metric, n, value) AS e"
-        "    FROM release.value) AS v GROUP BY leaf),"
-        " said AS MATERIALIZED (SELECT id, convert_from(leaf, 'UTF8')::jsonb AS body FROM audit.outbox"
-        "    WHERE act = 'aggregates_released')"
-        " SELECT count(*) FROM release.release AS r FULL JOIN said ON id = r.leaf FULL JOIN written AS w ON w.leaf = r.leaf"
-        " WHERE ((SELECT jsonb_agg(e ORDER BY e) FROM jsonb_array_elements(body->'data'->'rows') AS e) = w.rows"
-        " AND body->'data'->>'family' = r.family AND body->'data'->>'interval' = r.interval"
-        " AND body->'data'->>'period' = r.period::text AND body->'data'->>'preset' = r.preset"
-        " AND body->'data'->>'protection' = r.protection AND (body->'data'->>'k')::int = r.k AND body->>'tenant' = 'crowd')"
-        " IS NOT TRUE"), 0);
-    assert_int_equal(number("SELECT count(*) FROM release.release WHERE family = 'active' AND interval = 'day'"), DAYS);
+    closed_leaves();
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.release WHERE family = 'active' AND interval = 'day'"), DAYS);
     /* The day on which summer time begins ends at 22:00 UTC; lateness is six hours. */
-    assert_int_equal(number("SELECT count(*) FROM release.release WHERE family = 'active' AND interval = 'day'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.release WHERE family = 'active' AND interval = 'day'"
         " AND period = '2024-03-31' AND sealed_at = '2024-04-01 04:00Z'"), 1);
-    assert_int_equal(number("SELECT count(*) FROM release.release WHERE family = 'sessions' AND interval = 'day'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.release WHERE family = 'sessions' AND interval = 'day'"
         " AND period = '2024-03-31' AND sealed_at = '2024-04-02 04:30Z'"), 1);
 }
 
 static void test_days_without_anyone_are_zero(void **state)
 {
     (void)state;
-    int app = add_app("quiet", "exact", "2025-06-01 22:30Z", "\"anonymous_visitors\":true,");
+    int app = closed_app("quiet", "exact", "2025-06-01 22:30Z", "\"anonymous_visitors\":true,");
     int32_t created = clock_days_from_civil(2025, 6, 2); /* 00:30 in Berlin */
-    assert_int_equal(due_of(app).app, 0);
-    for (int shard = 0; shard < SHARDS - 1; shard++)
-        close_days(app, shard, created + 2);
-    assert_int_equal(due_of(app).app, 0);
-    close_days(app, SHARDS - 1, created - 1);
-    assert_int_equal(due_of(app).app, 0);
-    close_days(app, SHARDS - 1, created + 1);
-    struct schedule_due due = due_of(app);
+    assert_int_equal(closed_due(app).app, 0);
+    for (int shard = 0; shard < CLOSED_SHARDS - 1; shard++)
+        closed_through(app, shard, created + 2);
+    assert_int_equal(closed_due(app).app, 0);
+    closed_through(app, CLOSED_SHARDS - 1, created - 1);
+    assert_int_equal(closed_due(app).app, 0);
+    closed_through(app, CLOSED_SHARDS - 1, created + 1);
+    struct schedule_due due = closed_due(app);
     assert_int_equal(due.first_day, created);
     assert_int_equal(due.activity.to, created + 1);
     struct publish_count count = {0};
     assert_int_equal(publish(&due, &count), RESULT_OK);
     assert_int_equal(count.transactions, 4);
-    assert_int_equal(number("SELECT count(*) FROM release.value AS v JOIN config.app USING (app) WHERE name = 'quiet'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.value AS v JOIN config.app USING (app) WHERE name = 'quiet'"
         " AND value = 0 AND reliability = 'exact'"), 2 * (3 + 7 + 24 + 1) + 1);
-    assert_int_equal(number("SELECT count(*) FROM release.value AS v JOIN config.app USING (app) WHERE name = 'quiet'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.value AS v JOIN config.app USING (app) WHERE name = 'quiet'"
         " AND metric = 'visitors'"), 2);
 }
 
@@ -473,22 +381,22 @@ static void test_days_without_anyone_are_zero(void **state)
 static void test_a_day_is_whole_or_not_there(void **state)
 {
     (void)state;
-    int app = add_app("torn", "exact", "2025-06-02", "");
+    int app = closed_app("torn", "exact", "2025-06-02", "");
     int32_t created = clock_days_from_civil(2025, 6, 2);
-    close_days(app, -1, created + 9);
-    sql("ALTER TABLE release.value ADD CONSTRAINT planted CHECK (metric <> 'page_views' OR period <> '2025-06-06') NOT VALID");
-    struct schedule_due due = due_of(app);
+    closed_through(app, -1, created + 9);
+    cluster_sql("ALTER TABLE release.value ADD CONSTRAINT planted CHECK (metric <> 'page_views' OR period <> '2025-06-06') NOT VALID");
+    struct schedule_due due = closed_due(app);
     struct publish_count count = {0};
     assert_int_equal(publish(&due, &count), RESULT_INVALID);
     assert_int_equal(count.transactions, 4);
-    assert_int_equal(number("SELECT activity_through - date '1970-01-01' + 0::bigint FROM release.progress JOIN config.app USING (app)"
+    assert_int_equal(cluster_number("SELECT activity_through - date '1970-01-01' + 0::bigint FROM release.progress JOIN config.app USING (app)"
         " WHERE name = 'torn' AND sessions_through IS NULL"), created + 3);
-    assert_int_equal(number("SELECT count(*) FROM release.release JOIN config.app USING (app) WHERE name = 'torn'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.release JOIN config.app USING (app) WHERE name = 'torn'"
         " AND period >= '2025-06-06'"), 0);
-    assert_int_equal(number("SELECT count(*) FROM audit.outbox AS o LEFT JOIN release.release AS r ON r.leaf = o.id"
+    assert_int_equal(cluster_number("SELECT count(*) FROM audit.outbox AS o LEFT JOIN release.release AS r ON r.leaf = o.id"
         " WHERE o.act = 'aggregates_released' AND r.leaf IS NULL"), 0);
-    sql("ALTER TABLE release.value DROP CONSTRAINT planted");
-    due = due_of(app);
+    cluster_sql("ALTER TABLE release.value DROP CONSTRAINT planted");
+    due = closed_due(app);
     assert_int_equal(due.activity.from, created + 4);
     assert_int_equal(due.sessions.from, created);
     assert_int_equal(publish(&due, &count), RESULT_OK);
@@ -499,13 +407,13 @@ static void test_a_day_is_whole_or_not_there(void **state)
 static void test_a_lost_connection(void **state)
 {
     (void)state;
-    int app = add_app("lost", "exact", "2025-06-02", "");
-    close_days(app, -1, clock_days_from_civil(2025, 6, 5));
-    struct schedule_due due = due_of(app);
-    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'throng_release'");
+    int app = closed_app("lost", "exact", "2025-06-02", "");
+    closed_through(app, -1, clock_days_from_civil(2025, 6, 5));
+    struct schedule_due due = closed_due(app);
+    cluster_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'throng_release'");
     struct publish_count count = {0};
     struct app compiled;
-    assert_int_equal(schedule_definition(server.release, &due, &compiled, NULL), RESULT_UNAVAILABLE);
+    assert_int_equal(schedule_definition(closed.release, &due, &compiled, NULL), RESULT_UNAVAILABLE);
     assert_int_equal(publish(&due, &count), RESULT_OK);
     assert_int_equal(count.transactions, 8);
 }
@@ -513,7 +421,7 @@ static void test_a_lost_connection(void **state)
 static void test_threshold_only(void **state)
 {
     (void)state;
-    int app = add_app("few", "threshold-only", "2025-06-02", "");
+    int app = closed_app("few", "threshold-only", "2025-06-02", "");
     /* First day: 30 new. Second: 20 returning and 3 new. Third: 30 returning and 15 new. */
     char text[1024];
     (void)snprintf(text, sizeof text,
@@ -522,48 +430,48 @@ static void test_threshold_only(void **state)
         " (0, %d, '2025-06-03', '2025-06-02', '2025-06-02', 20), (1, %d, '2025-06-03', '2025-06-03', NULL, 3),"
         " (0, %d, '2025-06-04', '2025-06-02', '2025-06-03', 20), (0, %d, '2025-06-04', '2025-06-02', '2025-06-02', 10),"
         " (2, %d, '2025-06-04', '2025-06-04', NULL, 15)", app, app, app, app, app, app, app);
-    sql(text);
-    close_days(app, -1, clock_days_from_civil(2025, 6, 4));
-    struct schedule_due due = due_of(app);
+    cluster_sql(text);
+    closed_through(app, -1, clock_days_from_civil(2025, 6, 4));
+    struct schedule_due due = closed_due(app);
     struct publish_count count = {0};
     assert_int_equal(publish(&due, &count), RESULT_OK);
-    sql("CREATE VIEW few AS SELECT v.* FROM release.value AS v JOIN config.app USING (app) WHERE name = 'few' AND interval = 'day'");
-    assert_int_equal(number("SELECT value FROM few WHERE metric = 'active_users' AND period = '2025-06-03'"), 25);
-    assert_int_equal(number("SELECT count(*) FROM few WHERE period = '2025-06-03' AND metric IN ('new_users', 'returning_users')"
+    cluster_sql("CREATE VIEW few AS SELECT v.* FROM release.value AS v JOIN config.app USING (app) WHERE name = 'few' AND interval = 'day'");
+    assert_int_equal(cluster_number("SELECT value FROM few WHERE metric = 'active_users' AND period = '2025-06-03'"), 25);
+    assert_int_equal(cluster_number("SELECT count(*) FROM few WHERE period = '2025-06-03' AND metric IN ('new_users', 'returning_users')"
         " AND value IS NULL AND low IS NULL AND high IS NULL AND reliability = 'suppressed'"), 2);
     /* The second day's cohort is its new users under another name. */
-    assert_int_equal(number("SELECT count(*) FROM few WHERE metric = 'retention' AND period = '2025-06-03' AND n = 0"
+    assert_int_equal(cluster_number("SELECT count(*) FROM few WHERE metric = 'retention' AND period = '2025-06-03' AND n = 0"
         " AND value IS NULL"), 1);
     /* And on the second day, who came back of the first cohort are the returning ones under another name. */
-    assert_int_equal(number("SELECT count(*) FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 1"
+    assert_int_equal(cluster_number("SELECT count(*) FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 1"
         " AND value IS NULL"), 1);
-    assert_int_equal(number("SELECT value FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 2"), 30);
-    assert_int_equal(number("SELECT sum(value)::bigint FROM few WHERE period = '2025-06-04'"
+    assert_int_equal(cluster_number("SELECT value FROM few WHERE metric = 'retention' AND period = '2025-06-02' AND n = 2"), 30);
+    assert_int_equal(cluster_number("SELECT sum(value)::bigint FROM few WHERE period = '2025-06-04'"
         " AND metric IN ('active_users', 'new_users', 'returning_users')"), 45 + 15 + 30);
-    assert_int_equal(number("SELECT count(*) FROM few WHERE metric = 'events' AND value IS NOT NULL"), 0);
-    assert_int_equal(number("SELECT count(*) FROM release.value AS v JOIN config.app USING (app) WHERE name = 'few'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM few WHERE metric = 'events' AND value IS NOT NULL"), 0);
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.value AS v JOIN config.app USING (app) WHERE name = 'few'"
         " AND interval LIKE 'rolling%'"), 0);
-    assert_int_equal(number("SELECT count(*) FROM release.release JOIN config.app USING (app) WHERE name = 'few'"
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.release JOIN config.app USING (app) WHERE name = 'few'"
         " AND (protection <> 'threshold' OR k <> 11 OR mechanism <> 'round_to_5')"), 0);
 }
 
 static void test_nothing_leaves_without_its_mechanism(void **state)
 {
     (void)state;
-    int app = add_app("private", "standard", "2025-06-02", "");
-    close_days(app, -1, clock_days_from_civil(2025, 6, 4));
-    struct schedule_due due = due_of(app);
+    int app = closed_app("private", "standard", "2025-06-02", "");
+    closed_through(app, -1, clock_days_from_civil(2025, 6, 4));
+    struct schedule_due due = closed_due(app);
     struct publish_count count = {0};
     assert_int_equal(publish(&due, &count), RESULT_DENIED);
     assert_int_equal(count.transactions, 0);
-    assert_int_equal(number("SELECT count(*) FROM release.release JOIN config.app USING (app) WHERE name = 'private'"), 0);
+    assert_int_equal(cluster_number("SELECT count(*) FROM release.release JOIN config.app USING (app) WHERE name = 'private'"), 0);
     /* Refused, it is due no more; a new version of its definition brings it back. */
     struct schedule schedule = {0};
     assert_int_equal(schedule_refuse(&schedule, &due, NULL), RESULT_OK);
-    assert_int_equal(schedule_read(server.release, &schedule, NULL), RESULT_OK);
+    assert_int_equal(schedule_read(closed.release, &schedule, NULL), RESULT_OK);
     assert_int_equal(schedule.count, 0);
-    sql("UPDATE config.app SET version = 2 WHERE name = 'private'");
-    assert_int_equal(schedule_read(server.release, &schedule, NULL), RESULT_OK);
+    cluster_sql("UPDATE config.app SET version = 2 WHERE name = 'private'");
+    assert_int_equal(schedule_read(closed.release, &schedule, NULL), RESULT_OK);
     assert_int_equal(schedule.count, 1);
     schedule_free(&schedule);
 }
@@ -572,53 +480,19 @@ static void test_the_role_sees_sums_only(void **state)
 {
     (void)state;
     static const char *const forbidden[] = {"SELECT 1 FROM state.person", "SELECT 1 FROM state.person_day",
-        "SELECT 1 FROM state.fragment", "SELECT 1 FROM audit.outbox", "SELECT 1 FROM config.write_key",
+        "SELECT 1 FROM state.fragment", "SELECT 1 FROM state.entity", "SELECT 1 FROM state.person_entity",
+        "SELECT 1 FROM state.person_period", "SELECT 1 FROM state.step", "DELETE FROM state.cell",
+        "SELECT 1 FROM audit.outbox", "SELECT 1 FROM config.write_key",
         "DELETE FROM release.value", "UPDATE release.value SET value = 0", "DELETE FROM release.release",
         "INSERT INTO state.triple VALUES (0, 1, '2025-01-01', '2025-01-01', NULL, 1)"};
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
-        assert_int_equal(db_script(server.release, forbidden[i], NULL), RESULT_DENIED);
+        assert_int_equal(db_script(closed.release, forbidden[i], NULL), RESULT_DENIED);
 }
 
-static int start_server(void **state)
+static int start(void **state)
 {
-    (void)state;
-    (void)strcpy(server.directory, "/tmp/throng-test-XXXXXX");
-    if (mkdtemp(server.directory) == NULL)
-        return -1;
-    server.as = geteuid() == 0 ? "setpriv --reuid=nobody --regid=nogroup --clear-groups" : "";
-    if (geteuid() == 0)
-        shell("chown nobody:nogroup %s", server.directory);
-    shell("cd %s && PATH=$(ls -d /usr/lib/postgresql/*/bin | tail -1):$PATH && %s initdb -A trust -U postgres -E UTF8 --locale=C "
-          "--no-sync -D %s/data >%s/log 2>&1 && %s pg_ctl -w -D %s/data -l %s/server.log -o \"-k %s -c listen_addresses='' "
-          "-c fsync=${THRONG_TEST_FSYNC:-off} -c dynamic_shared_memory_type=mmap -c shared_memory_type=mmap\" start >>%s/log 2>&1",
-        server.directory, server.as, server.directory, server.directory, server.as, server.directory, server.directory,
-        server.directory, server.directory);
-    shell("psql -q -h %s -U postgres -d postgres -c 'CREATE DATABASE throng'", server.directory);
-    shell("for f in schema/sql/*.sql; do psql -q -h %s -U postgres -d throng -v ON_ERROR_STOP=1 -f $f || exit 1; done",
-        server.directory);
-    char conninfo[256];
-    (void)snprintf(conninfo, sizeof conninfo, "host=%s dbname=throng user=postgres", server.directory);
-    server.owner = db_new(conninfo, "test");
-    server.reader = PQconnectdb(conninfo);
-    (void)snprintf(conninfo, sizeof conninfo, "host=%s dbname=throng user=throng_release", server.directory);
-    server.release = db_new(conninfo, "throng-release");
     make_crowd();
-    char text[128];
-    (void)snprintf(text, sizeof text, "INSERT INTO config.installation (shards) VALUES (%d)", SHARDS);
-    sql(text);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    db_free(server.owner);
-    db_free(server.release);
-    PQfinish(server.reader);
-    shell("cd %s && PATH=$(ls -d /usr/lib/postgresql/*/bin | tail -1):$PATH && %s pg_ctl -m immediate -D %s/data stop >>%s/log 2>&1",
-        server.directory, server.as, server.directory, server.directory);
-    shell("rm -rf %s", server.directory);
-    return 0;
+    return closed_start(state);
 }
 
 int main(void)
@@ -633,5 +507,5 @@ int main(void)
         cmocka_unit_test(test_nothing_leaves_without_its_mechanism),
         cmocka_unit_test(test_the_role_sees_sums_only),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, start, closed_stop);
 }
