@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "anonymizer/release/family.h"
+#include "anonymizer/release/plan.h"
 #include "anonymizer/release/policy.h"
 #include "api/rows.h"
 #include "api/series/items.h"
@@ -165,41 +166,67 @@ static bool find_app(struct call *call, const char *name, struct app *app, enum 
 
 /* --- the catalogue ------------------------------------------------------------------------------------------------- */
 
-/* Why number is not released in interval under the app's preset; NULL: it is. */
-static const char *unfunded(const struct app *app, const struct policy *policy, enum family_number number,
-    enum family_interval interval)
+/* What an app's preset lets leave. */
+struct funding {
+    const struct app *app;
+    struct policy policy;
+    struct plan plan; /* of a differentially private preset */
+    bool releases, private;
+    struct failure why; /* it does not */
+};
+
+static void find_funding(const struct app *app, struct funding *out)
 {
-    if (policy == NULL)
-        return "the app's preset releases nothing: see `protection`";
-    bool rolling = interval != INTERVAL_DAY && interval != INTERVAL_WEEK && interval != INTERVAL_MONTH;
-    if (!policy_allows(policy, number, interval))
-        return rolling ? "the preset does not release this interval"
-                       : "the preset releases no breakdowns: its threshold does not protect one class against the others";
-    bool private = app->preset != APP_PRESET_EXACT && app->preset != APP_PRESET_THRESHOLD;
-    if (private && family_l2_month(family_number(number)->family) == 0)
-        return "the preset's privacy budget has no share for this family";
-    return NULL;
+    *out = (struct funding){.app = app};
+    out->private = app->preset != APP_PRESET_EXACT && app->preset != APP_PRESET_THRESHOLD;
+    out->releases = policy_make(app->preset, app->allow_unprotected, app->k, &out->policy, &out->why) == RESULT_OK;
+    if (out->releases && out->private)
+        out->releases = plan_make(app, app->preset, app->k, &out->plan, &out->why) == RESULT_OK;
 }
 
-static json_t *interval_json(const struct app *app, const struct policy *policy, const struct metric *metric,
+/* Whether the declared thing at position item leaves where its family does. */
+static bool has_item(const struct funding *funding, enum family_number number, size_t item)
+{
+    uint64_t items = funding->private ? funding->plan.families[family_number(number)->family].items : 0;
+    return items == 0 || (item < 64 && (items >> item & 1u) != 0);
+}
+
+/* Why number is not released in interval under the app's preset; NULL: it is. */
+static const char *unfunded(const struct funding *funding, enum family_number number, enum family_interval interval)
+{
+    bool rolling = interval != INTERVAL_DAY && interval != INTERVAL_WEEK && interval != INTERVAL_MONTH;
+    if (!funding->releases)
+        return "the app's preset releases nothing: see `protection`";
+    if (funding->private)
+        return plan_reason(&funding->plan, number, interval);
+    if (policy_allows(&funding->policy, number, interval))
+        return NULL;
+    return rolling ? "the preset does not release this interval"
+                   : "the preset releases no breakdowns: its threshold does not protect one class against the others";
+}
+
+/* item: of a declared metric its position, else -1. */
+static json_t *interval_json(const struct funding *funding, const struct metric *metric, int32_t item,
     enum family_interval interval)
 {
     enum family_number above = family_number_named(metric->above, interval);
     enum family_number below = metric->below == NULL ? above : family_number_named(metric->below, interval);
     if (above == NUMBER_COUNT || below == NUMBER_COUNT || (metric_is_monthly(metric) && interval != INTERVAL_MONTH))
         return NULL;
-    const char *why = unfunded(app, policy, above, interval);
+    const char *why = unfunded(funding, above, interval);
     if (why == NULL)
-        why = unfunded(app, policy, below, interval);
+        why = unfunded(funding, below, interval);
+    if (why == NULL && item >= 0 && !has_item(funding, above, (size_t)item))
+        why = "the preset's privacy budget has no share for this one";
     return json_pack("{s:s,s:b,s:s?,s:s}", "interval", family_interval_name(interval), "funded", why == NULL, "why", why, "family",
         family_name(family_number(above)->family));
 }
 
-static json_t *intervals_json(const struct app *app, const struct policy *policy, const struct metric *metric)
+static json_t *intervals_json(const struct funding *funding, const struct metric *metric, int32_t item)
 {
     json_t *intervals = json_array();
     for (enum family_interval interval = 0; interval < INTERVAL_COUNT; interval++) {
-        json_t *entry = interval_json(app, policy, metric, interval);
+        json_t *entry = interval_json(funding, metric, item, interval);
         if (entry != NULL)
             json_array_append_new(intervals, entry);
     }
@@ -217,16 +244,30 @@ static json_t *classes_json(const struct app_dimension *dimension)
     return classes;
 }
 
-/* What the metric's rows are told apart by. */
-static json_t *items_json(const struct app *app, enum metric_list list)
+/* Whether the metric's item at position leaves in any interval. */
+static bool is_funded(const struct funding *funding, const struct metric *metric, size_t position)
 {
+    for (enum family_interval interval = 0; interval < INTERVAL_COUNT; interval++) {
+        enum family_number number = family_number_named(metric->above, interval);
+        if (number != NUMBER_COUNT && unfunded(funding, number, interval) == NULL && has_item(funding, number, position))
+            return true;
+    }
+    return false;
+}
+
+/* What the metric's rows are told apart by. */
+static json_t *items_json(const struct funding *funding, const struct metric *metric)
+{
+    const struct app *app = funding->app;
+    enum metric_list list = metric->list;
     const struct app_item *item;
     json_t *items = json_array();
     for (size_t i = 0; (item = items_at(app, list, i)) != NULL; i++) {
         if (!items_is(app, list, i))
             continue;
         const struct app_dimension *classes = items_classes(app, list, (int32_t)i);
-        json_array_append_new(items, json_pack("{s:s,s:s?,s:o}", "name", item->name, "title", item->title, "classes",
+        json_array_append_new(items, json_pack("{s:s,s:s?,s:b,s:o}", "name", item->name, "title", item->title,
+                                         "funded", is_funded(funding, metric, i), "classes",
                                          classes == NULL ? json_null() : classes_json(classes)));
     }
     return items;
@@ -241,36 +282,39 @@ static json_t *by_json(const struct app *app, const struct metric *metric)
     return by;
 }
 
-static json_t *metric_json(const struct app *app, const struct policy *policy, const struct metric *metric)
+static json_t *metric_json(const struct funding *funding, const struct metric *metric)
 {
     return json_pack("{s:s,s:o,s:s,s:s,s:o,s:o,s:o,s:o}", "metric", metric->name, "definition", describe_definition_of(metric),
         "unit", metric->unit, "text", metric->text, "released_numbers", parts_json(metric), "intervals",
-        intervals_json(app, policy, metric), "items", items_json(app, metric->list), "by", by_json(app, metric));
+        intervals_json(funding, metric, -1), "items", items_json(funding, metric), "by", by_json(funding->app, metric));
 }
 
 /* A measure is a metric by its own name. */
-static json_t *measure_json(const struct app *app, const struct policy *policy, const struct app_measure *measure)
+static json_t *measure_json(const struct funding *funding, size_t position)
 {
+    const struct app_measure *measure = &funding->app->measures[position];
     const struct metric *metric = metric_named("measure");
     return json_pack("{s:s,s:s?,s:o,s:s,s:s,s:o,s:o,s:[],s:[]}", "metric", measure->item.name, "title", measure->item.title,
         "definition", describe_definition_of(metric), "unit", measure->unit, "text", metric->text, "released_numbers",
-        parts_json(metric), "intervals", intervals_json(app, policy, metric), "items", "by");
+        parts_json(metric), "intervals", intervals_json(funding, metric, (int32_t)position), "items", "by");
 }
 
-static json_t *metrics_json(const struct app *app, const struct policy *policy)
+static json_t *metrics_json(const struct funding *funding)
 {
+    const struct app *app = funding->app;
     json_t *list = json_array();
     for (size_t i = 0; metric_at(i) != NULL; i++) {
         if (!metric_is_declared(metric_at(i)) && items_any(app, metric_at(i)->list))
-            json_array_append_new(list, metric_json(app, policy, metric_at(i)));
+            json_array_append_new(list, metric_json(funding, metric_at(i)));
     }
     for (size_t i = 0; i < app->measure_count; i++)
-        json_array_append_new(list, measure_json(app, policy, &app->measures[i]));
+        json_array_append_new(list, measure_json(funding, i));
     return list;
 }
 
-static json_t *funnels_json(const struct app *app, const struct policy *policy)
+static json_t *funnels_json(const struct funding *funding)
 {
+    const struct app *app = funding->app;
     const struct metric *metric = metric_named("funnel");
     json_t *list = json_array();
     for (size_t i = 0; i < app->funnel_count; i++) {
@@ -281,13 +325,14 @@ static json_t *funnels_json(const struct app *app, const struct policy *policy)
         json_array_append_new(list, json_pack("{s:s,s:s?,s:o,s:o,s:i,s:o}", "funnel", funnel->item.name, "title",
                                         funnel->item.title, "definition", describe_definition_of(metric), "steps", steps,
                                         "window_days", (int)funnel->window_days, "intervals",
-                                        intervals_json(app, policy, metric)));
+                                        intervals_json(funding, metric, (int32_t)i)));
     }
     return list;
 }
 
-static json_t *outcomes_json(const struct app *app, const struct policy *policy)
+static json_t *outcomes_json(const struct funding *funding)
 {
+    const struct app *app = funding->app;
     const struct metric *metric = metric_named("outcome");
     json_t *list = json_array();
     for (size_t i = 0; i < app->outcome_count; i++) {
@@ -297,7 +342,7 @@ static json_t *outcomes_json(const struct app *app, const struct policy *policy)
                                         outcome->item.title, "definition", describe_definition_of(metric), "measure",
                                         measure->item.name, "unit", measure->unit, "aggregate",
                                         rows_aggregate_name(outcome->aggregate), "tiers", rows_tiers(outcome), "intervals",
-                                        intervals_json(app, policy, metric)));
+                                        intervals_json(funding, metric, (int32_t)i)));
     }
     return list;
 }
@@ -305,19 +350,18 @@ static json_t *outcomes_json(const struct app *app, const struct policy *policy)
 enum MHD_Result describe_metrics(struct call *call, const char *name)
 {
     struct app app = {0};
-    struct policy policy;
-    struct failure why = {0};
+    struct funding funding;
     enum MHD_Result answer;
     if (!find_app(call, name, &app, &answer))
         return answer;
-    bool releases = policy_make(app.preset, app.allow_unprotected, app.k, &policy, &why) == RESULT_OK;
+    find_funding(&app, &funding);
     const struct answer none = {.points = NULL};
     json_t *root = app_json(&app);
     json_object_set_new(root, "protection", describe_protection(&app, &none));
-    json_object_set_new(root, "explanation", releases ? json_null() : json_string(why.text));
-    json_object_set_new(root, "metrics", metrics_json(&app, releases ? &policy : NULL));
-    json_object_set_new(root, "funnels", funnels_json(&app, releases ? &policy : NULL));
-    json_object_set_new(root, "outcomes", outcomes_json(&app, releases ? &policy : NULL));
+    json_object_set_new(root, "explanation", funding.releases ? json_null() : json_string(funding.why.text));
+    json_object_set_new(root, "metrics", metrics_json(&funding));
+    json_object_set_new(root, "funnels", funnels_json(&funding));
+    json_object_set_new(root, "outcomes", outcomes_json(&funding));
     definition_free(&app);
     return call_send_json(call, root);
 }

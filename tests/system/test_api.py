@@ -546,7 +546,7 @@ class Api(unittest.TestCase):
         self.assertEqual([item['name'] for item in found['dimension_users']['items']], ['page', 'device'])
         self.assertEqual([item['name'] for item in found['session_dimension_users']['items']], ['entry', 'last'])
         self.assertEqual(found['dimension_users']['items'][1]['classes'], ['mobile', 'desktop, old', 'other'])
-        self.assertEqual(found['feature_users']['items'][0], {'name': 'games', 'title': 'Games', 'classes': None})
+        self.assertEqual(found['feature_users']['items'][0], {'name': 'games', 'title': 'Games', 'funded': True, 'classes': None})
         self.assertEqual((found['play_time']['unit'], found['play_time']['title']), ('min', 'Time of play'))
         self.assertEqual([funnel['steps'] for funnel in catalogue['funnels']], [['view', 'join', 'play won=true']])
         self.assertEqual([outcome['outcome'] for outcome in catalogue['outcomes']], ['patience', 'total'])
@@ -561,6 +561,7 @@ class Api(unittest.TestCase):
             for interval in found[metric]['intervals']:
                 self.assertFalse(interval['funded'], metric)
                 self.assertIn('breakdowns', interval['why'])
+            self.assertFalse(any(item['funded'] for item in found[metric]['items']))
 
     def test_gauges_of_declared_things(self):
         _, text, _ = self.get('/metrics', 'metrics')

@@ -44,6 +44,8 @@ TABLES = {
     'state.person': STATE, 'state.person_month': STATE, 'state.person_day': STATE, 'state.visitor_day': STATE,
     'state.alias': STATE, 'state.app_epoch': STATE, 'state.tally': STATE, 'state.refused': STATE,
     'state.progress': SUMS, 'state.triple': SUMS, 'state.day_sum': SUMS, 'state.session_sum': SUMS,
+    'state.person_period': STATE, 'state.step': STATE, 'state.person_measure': STATE, 'state.person_outcome': STATE,
+    'state.person_entity': STATE, 'state.entity': STATE, 'state.cell': SUMS,
     'live.twin': LIVE, 'live.event': LIVE, 'live.refused': LIVE, 'live.name': STATE,
     'release.progress': {'throng_owner': ALL, 'throng_state': READ, 'throng_release': ['select', 'insert', 'update'],
         'throng_read': READ},
@@ -58,6 +60,7 @@ FUNCTIONS = {
     'audit.refuse_change()': EVERYONE, # a trigger's: nobody can call it
     'config.touch()': {'throng_owner'},
     'state.forget(integer,integer)': {'throng_owner', 'throng_state'},
+    'state.count_entities(integer,integer[],date,date)': {'throng_owner', 'throng_release'}, # tells no name
     'config.day_starts(text,date,date)': {'throng_owner', 'throng_state', 'throng_release', 'throng_read'},
 }
 
@@ -275,7 +278,8 @@ class Grants(unittest.TestCase):
             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
             WHERE prosecdef AND nspname NOT IN ('pg_catalog', 'information_schema')""")
         self.assertEqual(sorted(rows), [(name, 'search_path=pg_catalog, pg_temp')
-            for name in ('audit.append(uuid,text,bytea)', 'config.touch()')])
+            for name in ('audit.append(uuid,text,bytea)', 'config.touch()',
+                'state.count_entities(integer,integer[],date,date)')])
 
     def test_forbidden(self):
         wrong = []

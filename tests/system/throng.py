@@ -41,8 +41,8 @@ class Failure(AssertionError):
 
 
 class Described:
-    """Every exchange that a test has over HTTP is held against api/openapi.yaml, as far as it is described there: answers
-    always, requests that were taken too. Of the same kind of exchange the first ones and then a few: enough, and cheap. Nothing is
+    """Every exchange that a test has over HTTP is held against api/openapi.yaml, as far as its path is described there: answers,
+    and the bodies that were taken. Of the same kind of exchange the first ones and then a few: enough, and cheap. Nothing is
     checked where the modules for it are not installed."""
     FIRST, EVERY = 20, 50
     lock = threading.Lock()
@@ -72,9 +72,13 @@ class Described:
             template = description and description.template(path)
             if not template or method.lower() not in description.root['paths'][template]:
                 return
-            if cls.is_due((method, template, status)):
-                description.check_exchange(method, target, {}, cls.taken(sent, status, body), status, headers, body,
-                    valid=status < 300)
+            if not cls.is_due((method, template, status)):
+                return
+            description.check_exchange(method, target, {}, None, status, headers, body, valid=False)
+            taken = cls.taken(sent, status, body)
+            if taken is not None:
+                described = description.root['paths'][template][method.lower()]['requestBody']['content']['application/json']
+                description.check(taken, described['schema'], 'request')
 
     @staticmethod
     def taken(sent, status, body):
