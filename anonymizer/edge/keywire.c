@@ -143,31 +143,34 @@ bool keywire_send(int socket, struct keywire_writer *writer)
     return true;
 }
 
-static bool receive_bytes(int socket, uint8_t *bytes, size_t length)
+/* Receive until *got is at least need; with more room than that, what is there of it comes along. */
+static bool receive_until(int socket, struct keywire_buffer *buffer, size_t *got, size_t need, size_t room, int flags)
 {
-    for (size_t got = 0; got < length;) {
-        ssize_t part = recv(socket, bytes + got, length - got, MSG_WAITALL);
+    while (*got < need) {
+        ssize_t part = recv(socket, buffer->bytes + *got, room - *got, flags);
         if (part < 0 && errno == EINTR)
             continue;
         if (part <= 0)
             return false;
-        got += (size_t)part;
+        *got += (size_t)part;
+        if (*got > buffer->used)
+            buffer->used = *got;
     }
     return true;
 }
 
+/* Nobody says more than one frame before it is answered, so the first receipt may take all that is there. */
 bool keywire_receive(int socket, struct keywire_buffer *buffer, struct keywire_reader *reader)
 {
-    if (!receive_bytes(socket, buffer->bytes, LENGTH_BYTES))
+    size_t got = 0;
+    if (!receive_until(socket, buffer, &got, LENGTH_BYTES, buffer->size, 0))
         return false;
     uint32_t body = 0;
     for (unsigned i = LENGTH_BYTES; i-- > 0;)
         body = body << 8 | buffer->bytes[i];
-    if (body == 0 || body > KEYWIRE_BODY_MAX)
+    if (body == 0 || body > KEYWIRE_BODY_MAX || got > LENGTH_BYTES + body)
         return false;
-    if (LENGTH_BYTES + body > buffer->used)
-        buffer->used = LENGTH_BYTES + body;
-    if (!receive_bytes(socket, buffer->bytes + LENGTH_BYTES, body))
+    if (!receive_until(socket, buffer, &got, LENGTH_BYTES + body, LENGTH_BYTES + body, MSG_WAITALL))
         return false;
     *reader = (struct keywire_reader){.at = buffer->bytes + LENGTH_BYTES};
     reader->end = reader->at + body;

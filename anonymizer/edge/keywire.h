@@ -103,7 +103,7 @@ bool keywire_ended(const struct keywire_reader *reader);
 
 /* Send the body that writer holds as one frame. */
 bool keywire_send(int socket, struct keywire_writer *writer);
-/* Receive one frame into buffer and leave reader at its body. False also for an empty or too long one. */
+/* Receive one frame into buffer and leave reader at its body. False also for an empty or too long one, and for more than one. */
 bool keywire_receive(int socket, struct keywire_buffer *buffer, struct keywire_reader *reader);
 
 #endif

@@ -42,7 +42,8 @@ static void load_catalogue(void)
         "1}],\"apps\":[{\"id\":1,\"version\":1,\"mode\":\"live\",\"sealed_until_ms\":0,\"definition\":{\"name\":\"a\",\"time_zone\":\"UTC\","
         "\"routes\":[\"/\",\"/story\",\"/story/:id\",\"/library\",\"/settings\"],\"events\":[{\"name\":\"page_view\",\"kind\":\"view\","
         "\"properties\":[{\"name\":\"page\",\"type\":\"route\"},{\"name\":\"device\",\"type\":\"enum\",\"values\":[\"desktop\",\"mobile\","
-        "\"tablet\"]}]},{\"name\":\"played\"}],\"features\":[{\"name\":\"reading\",\"events\":[\"page_view\"]}]}}]}";
+        "\"tablet\"]}]},{\"name\":\"played\"}],\"features\":[{\"name\":\"reading\",\"events\":[\"page_view\"]}],\"dimensions\":"
+        "[{\"name\":\"page\",\"property\":\"page\"},{\"name\":\"device\",\"property\":\"device\"}]}}]}";
     char json[2048], hex[2 * CATALOGUE_KEY_HASH_BYTES + 1];
     uint8_t hash[CATALOGUE_KEY_HASH_BYTES];
     struct failure why = {0};
