@@ -118,28 +118,13 @@ enum MHD_Result call_send_json(struct call *call, json_t *root)
     return call_send(call, &reply, REPLY_JSON, body);
 }
 
-/* Whether a list of tags, weak or strong, has this one, or is "*" (RFC 9110, section 13.1.2). */
-static bool has_tag(const char *list, const char *tag)
-{
-    size_t wanted = strlen(tag);
-    while (*(list += strspn(list, ", \t")) != '\0') {
-        size_t length = strcspn(list, ", \t");
-        const char *found = strncmp(list, "W/", 2) == 0 ? list + 2 : list;
-        size_t rest = length - (size_t)(found - list);
-        if ((length == 1 && *list == '*') || (rest == wanted && memcmp(found, tag, wanted) == 0))
-            return true;
-        list += length;
-    }
-    return false;
-}
-
 enum MHD_Result call_send_tagged(struct call *call, const char *tag, const char *content_type, const char *link, char *body)
 {
     const char *known = call_header(call, "If-None-Match");
     struct reply reply = {.cache_control = CALL_REVALIDATE};
     reply_header(&reply, "ETag", tag);
     reply_header(&reply, "Vary", "Accept, Authorization");
-    if (known != NULL && has_tag(known, tag)) {
+    if (known != NULL && reply_has_tag(known, tag)) {
         free(body);
         reply.status = MHD_HTTP_NOT_MODIFIED;
         reply.endpoint = call->endpoint;

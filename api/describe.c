@@ -205,6 +205,18 @@ static const char *unfunded(const struct funding *funding, enum family_number nu
                    : "the preset releases no breakdowns: its threshold does not protect one class against the others";
 }
 
+/* Why metric is not known in interval; NULL: it is. What was released under no noise is computed of others under one. */
+static const char *unknown(const struct funding *funding, const struct metric *metric, enum family_number above,
+    enum family_number below, enum family_interval interval)
+{
+    if (metric->kind == METRIC_KIND_RETURNING && funding->private) {
+        above = NUMBER_ACTIVE_USERS;
+        below = NUMBER_NEW_USERS;
+    }
+    const char *why = unfunded(funding, above, interval);
+    return why == NULL ? unfunded(funding, below, interval) : why;
+}
+
 /* item: of a declared metric its position, else -1. */
 static json_t *interval_json(const struct funding *funding, const struct metric *metric, int32_t item,
     enum family_interval interval)
@@ -213,9 +225,7 @@ static json_t *interval_json(const struct funding *funding, const struct metric 
     enum family_number below = metric->below == NULL ? above : family_number_named(metric->below, interval);
     if (above == NUMBER_COUNT || below == NUMBER_COUNT || (metric_is_monthly(metric) && interval != INTERVAL_MONTH))
         return NULL;
-    const char *why = unfunded(funding, above, interval);
-    if (why == NULL)
-        why = unfunded(funding, below, interval);
+    const char *why = unknown(funding, metric, above, below, interval);
     if (why == NULL && item >= 0 && !has_item(funding, above, (size_t)item))
         why = "the preset's privacy budget has no share for this one";
     return json_pack("{s:s,s:b,s:s?,s:s}", "interval", family_interval_name(interval), "funded", why == NULL, "why", why, "family",
@@ -362,21 +372,6 @@ enum MHD_Result describe_metrics(struct call *call, const char *name)
     json_object_set_new(root, "metrics", metrics_json(&funding));
     json_object_set_new(root, "funnels", funnels_json(&funding));
     json_object_set_new(root, "outcomes", outcomes_json(&funding));
-    definition_free(&app);
-    return call_send_json(call, root);
-}
-
-enum MHD_Result describe_budget(struct call *call, const char *name)
-{
-    struct app app = {0};
-    enum MHD_Result answer;
-    if (!find_app(call, name, &app, &answer))
-        return answer;
-    json_t *root = json_pack("{s:s,s:s,s:s,s:[],s:s}", "app", app.name, "population", app.population, "preset",
-        policy_preset_name(app.preset), "entries", "explanation",
-        app.preset == APP_PRESET_EXACT || app.preset == APP_PRESET_THRESHOLD
-            ? "the app's preset is not differentially private: no budget bounds what its releases tell, and none is kept"
-            : "nothing has been charged to the budget of the app's population");
     definition_free(&app);
     return call_send_json(call, root);
 }

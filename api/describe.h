@@ -1,6 +1,5 @@
 /*
- * What can be asked and what it means: apps, the catalogue of an app's metrics with what its policy funds, definitions, and
- * the privacy budget.
+ * What can be asked and what it means: apps, the catalogue of an app's metrics with what its policy funds, and definitions.
  *
  * Sees:     app definitions; nothing of a person.
  * Uses:     anonymizer/release (families and policy, never the sampler), api/series/metric, call, tenant; jansson.
@@ -17,10 +16,8 @@
 /* GET /v1/apps: those that the key may see. */
 enum MHD_Result describe_apps(struct call *call);
 
-/* GET /v1/apps/{app}/metrics and /budget. */
+/* GET /v1/apps/{app}/metrics. */
 enum MHD_Result describe_metrics(struct call *call, const char *app);
-/* See describe_metrics. */
-enum MHD_Result describe_budget(struct call *call, const char *app);
 
 /* GET /v1/definitions, and one of them by id. */
 enum MHD_Result describe_definitions(struct call *call);

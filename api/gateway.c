@@ -5,9 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/budget.h"
 #include "api/describe.h"
 #include "api/gauges.h"
 #include "api/health.h"
+#include "api/insights.h"
 #include "api/live.h"
 #include "api/numbers.h"
 #include "api/ops.h"
@@ -72,7 +74,12 @@ static enum MHD_Result answer_live_view(struct call *call, const struct parts *p
 
 static enum MHD_Result answer_budget(struct call *call, const struct parts *parts)
 {
-    return describe_budget(call, parts->text[0]);
+    return budget_answer(call, parts->text[0]);
+}
+
+static enum MHD_Result answer_insights(struct call *call, const struct parts *parts)
+{
+    return insights_answer(call, parts->text[0]);
 }
 
 static enum MHD_Result answer_definitions(struct call *call, const struct parts *parts)
@@ -137,6 +144,7 @@ static const struct route {
     {"/v1/apps/{}/funnels/{}", ACCESS_READ, true, answer_funnel},
     {"/v1/apps/{}/outcomes/{}", ACCESS_READ, true, answer_outcome},
     {"/v1/apps/{}/live", ACCESS_READ, true, answer_live_view},
+    {"/v1/apps/{}/insights", ACCESS_READ, false, answer_insights},
     {"/v1/apps/{}/budget", ACCESS_READ, false, answer_budget},
     {"/v1/definitions", ACCESS_READ, false, answer_definitions},
     {"/v1/definitions/{}", ACCESS_READ, false, answer_definition},

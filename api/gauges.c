@@ -6,6 +6,8 @@
 
 #include "anonymizer/release/family.h"
 #include "api/accept.h"
+#include "api/budget.h"
+#include "api/insights.h"
 #include "api/series/answer.h"
 #include "api/series/items.h"
 #include "api/series/layout.h"
@@ -132,6 +134,7 @@ static void add_retention(struct exposition *exposition, const struct series *se
         if (size == NULL)
             continue;
         series_ratio(cell, size, 1, false, &share);
+        series_clamp(&share, 0, 1);
         (void)snprintf(text, sizeof text, "%d", (int)n);
         const struct exposition_label labels[] = {{"app", series->app->name}, {"interval", series->interval}, {"n", text}};
         if (share.known)
@@ -251,6 +254,60 @@ static enum result collect_success(struct db *db, struct collection *collection,
     return RESULT_OK;
 }
 
+/* What the newest planned month of each app promises a user; nothing of an app without noise, where there is no bound. */
+static enum result collect_budgets(struct db *db, struct collection *collection, bool used, struct failure *why)
+{
+    enum result result = RESULT_OK;
+    for (size_t i = 0; i < collection->tenants.count && result == RESULT_OK; i++) {
+        const struct app *app = &collection->tenants.apps[i];
+        struct budget_newest newest;
+        result = budget_newest(db, app, &newest, why);
+        if (result != RESULT_OK || !newest.is_private)
+            continue;
+        const struct exposition_label day[] = {{"app", app->name}, {"unit", "user_day"}};
+        const struct exposition_label month[] = {{"app", app->name}, {"unit", "user_month"}};
+        const struct exposition_label months[] = {{"app", app->name}, {"unit", "user_13_months"}};
+        if (used) {
+            exposition_sample(collection->exposition, "", day, 1, newest.used);
+            continue;
+        }
+        exposition_sample(collection->exposition, "", day, 2, newest.day);
+        exposition_sample(collection->exposition, "", month, 2, newest.month);
+        exposition_sample(collection->exposition, "", months, 2, newest.months);
+    }
+    return result;
+}
+
+static enum result collect_privacy(struct db *db, struct collection *collection, struct failure *why)
+{
+    exposition_family(collection->exposition, "throng_privacy_epsilon", "gauge",
+        "What the newest planned month's releases tell of a unit at most, at a delta of 1e-9; absent where nothing bounds it");
+    enum result result = collect_budgets(db, collection, false, why);
+    exposition_family(collection->exposition, "throng_budget_used_ratio", "gauge",
+        "Reserved of the newest planned month's privacy budget");
+    return result == RESULT_OK ? collect_budgets(db, collection, true, why) : result;
+}
+
+/* How far the newest periods are out of the ordinary; absent where that cannot be told. */
+static enum result collect_scores(struct db *db, struct collection *collection, struct failure *why)
+{
+    enum result result = RESULT_OK;
+    exposition_family(collection->exposition, "throng_anomaly_score", "gauge",
+        "How far the newest released period lies from what was expected, in standard deviations of noise and history");
+    for (size_t i = 0; i < collection->tenants.count; i++) {
+        const struct app *app = &collection->tenants.apps[i];
+        for (size_t m = 0; insights_metric(m) != NULL && result == RESULT_OK; m++) {
+            const struct exposition_label labels[] = {{"app", app->name}, {"metric", insights_metric(m)}};
+            bool any = false;
+            double score = 0;
+            result = insights_score(db, app, insights_metric(m), &any, &score, why);
+            if (result == RESULT_OK && any)
+                exposition_sample(collection->exposition, "", labels, 2, score);
+        }
+    }
+    return result;
+}
+
 static enum result collect(struct db *db, void *context, struct failure *why)
 {
     struct collection *collection = context;
@@ -266,7 +323,9 @@ static enum result collect(struct db *db, void *context, struct failure *why)
         result = collect_periods(db, collection, why);
     if (result == RESULT_OK)
         result = collect_success(db, collection, why);
-    return result;
+    if (result == RESULT_OK)
+        result = collect_privacy(db, collection, why);
+    return result == RESULT_OK ? collect_scores(db, collection, why) : result;
 }
 
 enum exposition_format gauges_format(const struct call *call, const char **content_type)

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "anonymizer/release/family.h"
+#include "anonymizer/release/plan.h"
 #include "api/accept.h"
 #include "api/describe.h"
 #include "api/rows.h"
 #include "api/series/answer.h"
 #include "api/series/items.h"
 #include "api/series/layout.h"
+#include "api/series/notice.h"
 #include "api/tenant.h"
 #include "service/base/clock.h"
 #include "service/catalogue/definition.h"
@@ -28,6 +30,7 @@
 struct ask {
     struct call *call;
     const char *path_tail; /* "metrics/NAME", "retention", "funnels/NAME" or "outcomes/NAME", for links */
+    const char *path_kind; /* of retention, or NULL */
     const char *name;      /* of the app */
     const char *asked;     /* the metric's name in the answer */
     const char *by, *item; /* as asked for, or NULL */
@@ -114,6 +117,17 @@ static bool read_format(struct ask *ask)
     return true;
 }
 
+/* Only what is a sum of others by its meaning can be made to add up. */
+static bool read_consistent(struct ask *ask)
+{
+    const char *consistent = call_argument(ask->call, "consistent");
+    if (consistent == NULL || strcmp(consistent, "false") == 0)
+        return true;
+    ask->question.consistent = strcmp(consistent, "true") == 0;
+    return ask->question.consistent && strcmp(ask->question.metric->name, "new_users") == 0 &&
+        strcmp(ask->question.interval, "month") != 0;
+}
+
 /* The interval's static name, NULL if the metric is never released in the one that was asked for. */
 static const char *read_interval(const struct ask *ask)
 {
@@ -160,6 +174,8 @@ static enum MHD_Result read_request(struct ask *ask, bool *said)
     ask->question.interval = read_interval(ask);
     if (ask->question.interval == NULL)
         return refuse(ask, said, "interval", "this metric knows no such interval; the app's catalogue of metrics says which");
+    if (!read_consistent(ask))
+        return refuse(ask, said, "consistent", "is true or false, and true of new_users by day or week only");
     if (!read_dates(ask, &field))
         return refuse(ask, said, field, "must be a date, YYYY-MM-DD");
     if (ask->from > ask->to)
@@ -174,7 +190,7 @@ static enum MHD_Result read_request(struct ask *ask, bool *said)
     ask->question.from = ask->has_cursor && ask->cursor_period > ask->from ? ask->cursor_period : ask->from;
     ask->question.to = ask->to;
     /* the rest of the cursor's period, the page, and a last period that may be cut */
-    if (ask->question.metric->kind == METRIC_KIND_COUNT)
+    if (ask->question.metric->kind == METRIC_KIND_COUNT && !ask->question.consistent)
         ask->question.most = ask->limit + 2 * PERIOD_ROWS_MAX + 1;
     return MHD_YES;
 }
@@ -202,6 +218,10 @@ static void write_next(struct ask *ask, const struct series_point *last)
         used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&from=%s", clock_format_date(ask->from, from));
     if (ask->to != LAST_DAY)
         used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&to=%s", clock_format_date(ask->to, to));
+    if (ask->question.consistent)
+        used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&consistent=true");
+    if (ask->path_kind != NULL)
+        used += snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&kind=%s", ask->path_kind);
     if (ask->by != NULL || ask->item != NULL)
         (void)snprintf(ask->next + used, sizeof ask->next - (size_t)used, "&%s=%s", ask->by != NULL ? "by" : "item",
             ask->by != NULL ? ask->by : ask->item);
@@ -225,8 +245,9 @@ static void write_tag(const struct ask *ask, char out[TAG_BYTES])
     uint8_t hash[24];
     char text[LINK_BYTES * 2];
     crypto_generichash_state state;
-    (void)snprintf(text, sizeof text, "%s|%s|%s|%s|%s|%u|%s|%d|%d|%d|%zu|%zu|%zu|%s", THRONG_VERSION, ask->app.name,
-        ask->path_tail, ask->question.metric->name, ask->question.item == NULL ? "" : ask->question.item, ask->app.version, ask->question.interval, ask->csv, (int)ask->from, (int)ask->to, ask->limit,
+    (void)snprintf(text, sizeof text, "%s|%s|%s|%s|%s|%u|%s|%d|%d|%d|%d|%zu|%zu|%zu|%s", THRONG_VERSION, ask->app.name,
+        ask->path_tail, ask->question.metric->name, ask->question.item == NULL ? "" : ask->question.item, ask->app.version, ask->question.interval, ask->csv,
+        ask->question.consistent, (int)ask->from, (int)ask->to, ask->limit,
         ask->first, ask->count, ask->next);
     (void)crypto_generichash_init(&state, NULL, 0, sizeof hash);
     (void)crypto_generichash_update(&state, (const unsigned char *)text, strlen(text));
@@ -255,6 +276,27 @@ static char *write_csv(const struct ask *ask)
 
 /* --- JSON ---------------------------------------------------------------------------------------------------------- */
 
+/* Why nothing of the metric is ever released of the app as it is; NULL: nothing is yet. Static. */
+static const char *unreleased(const struct ask *ask)
+{
+    struct plan plan;
+    struct failure why = {0};
+    enum family_interval interval = family_interval_named(ask->question.interval);
+    if (plan_make(&ask->app, ask->app.preset, ask->app.k, &plan, &why) != RESULT_OK)
+        return NULL;
+    return plan_reason(&plan, family_number_named(ask->question.metric->above, interval), interval);
+}
+
+/* null: there is nothing to say. */
+static json_t *notice_json(const struct ask *ask)
+{
+    char text[NOTICE_BYTES];
+    const char *reason = ask->answer.count > 0 || ask->question.metric->kind == METRIC_KIND_RETURNING ? NULL : unreleased(ask);
+    if (notice_write(&ask->question, &ask->answer, text))
+        return json_string(text);
+    return reason == NULL ? json_null() : json_sprintf("It is not released: %s. The app's catalogue says what is.", reason);
+}
+
 static char *write_json(const struct ask *ask)
 {
     const struct answer_question *question = &ask->question;
@@ -262,6 +304,7 @@ static char *write_json(const struct ask *ask)
         describe_definition_of(question->metric), "interval", question->interval, "time_zone", ask->app.time_zone, "unit",
         rows_unit(question), "linkable_days", (int)tenant_linkable_days(&ask->app), "protection",
         describe_protection(&ask->app, &ask->answer));
+    json_object_set_new(root, "notice", notice_json(ask));
     rows_describe(root, question, &ask->answer);
     json_object_set_new(root, "rows", rows_list(question, &ask->answer, ask->first, ask->count));
     json_object_set_new(root, "next", ask->next[0] == '\0' ? json_null() : json_string(ask->next));
@@ -350,7 +393,8 @@ static enum MHD_Result respond(struct ask *ask, const char *name, const struct m
 
 enum MHD_Result numbers_metric(struct call *call, const char *app, const char *metric)
 {
-    static const char *const arguments[] = {"from", "to", "interval", "by", "item", "format", "limit", "cursor", NULL};
+    static const char *const arguments[] = {"from", "to", "interval", "by", "item", "consistent", "format", "limit", "cursor",
+        NULL};
     char tail[TAIL_BYTES];
     (void)snprintf(tail, sizeof tail, "metrics/%s", metric);
     struct ask ask = {.call = call, .path_tail = tail, .name = app};
@@ -381,9 +425,10 @@ enum MHD_Result numbers_retention(struct call *call, const char *app)
     static const char *const arguments[] = {"from", "to", "interval", "format", "limit", "cursor", "kind", NULL};
     const char *kind = call_argument(call, "kind");
     struct ask ask = {.call = call, .path_tail = "retention", .name = app};
-    if (kind != NULL && strcmp(kind, "on_or_after") == 0)
-        return call_problem(call, MHD_HTTP_NOT_FOUND, "not_released", "kind",
-            "on_or_after is not released by this policy; kind=on is");
+    if (kind != NULL && strcmp(kind, "on_or_after") == 0) {
+        ask.path_kind = "on_or_after";
+        return respond(&ask, "retention_on_or_after", NULL, arguments);
+    }
     if (kind != NULL && strcmp(kind, "on") != 0)
         return call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "kind", "must be on or on_or_after");
     return respond(&ask, "retention", NULL, arguments);

@@ -20,6 +20,8 @@ static void set_numbers(json_t *object, bool whole, const struct series_point *p
     json_object_set_new(object, "low", number(whole, point->bounded, point->low));
     json_object_set_new(object, "high", number(whole, point->bounded, point->high));
     json_object_set_new(object, "reliability", json_string(point->reliability));
+    if (point->clamped)
+        json_object_set_new(object, "clamped", json_true());
 }
 
 static json_t *uuid_text(const uint8_t id[16])
@@ -107,6 +109,8 @@ static json_t *row_json(const struct answer_question *question, const struct ans
     json_object_set_new(row, layout_period_name(question), json_string(clock_format_date(point->period, date)));
     set_keys(row, question, point);
     set_numbers(row, metric_is_whole(question->metric), point);
+    if (question->consistent)
+        json_object_set_new(row, "released", number(true, point->known, point->adjusted ? point->released : point->value));
     set_details(row, question->metric, answer, index);
     if (question->metric->kind == METRIC_KIND_OUTCOME)
         json_object_set_new(row, "distribution", spread_bins(question, answer, index));
@@ -166,8 +170,8 @@ void rows_describe(json_t *root, const struct answer_question *question, const s
 {
     const struct app *app = question->declared;
     const struct metric *metric = question->metric;
-    if (metric->kind == METRIC_KIND_RETENTION)
-        json_object_set_new(root, "kind", json_string("on"));
+    if (metric_has_cohorts(metric))
+        json_object_set_new(root, "kind", json_string(metric->kind == METRIC_KIND_RETENTION ? "on" : "on_or_after"));
     if (strcmp(metric->name, "session_duration") == 0)
         json_object_set_new(root, "histogram", duration_bins(answer));
     if (question->item != NULL && metric->kind != METRIC_KIND_MEASURE)

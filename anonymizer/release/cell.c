@@ -54,6 +54,37 @@ enum result cell_release(const struct policy *policy, const struct noise_source 
     return RESULT_OK;
 }
 
+/* The value and its interval; RESULT_FULL if an end does not fit. */
+static enum result spread(int64_t value, int64_t half, struct released *out, struct failure *why)
+{
+    struct released spread = {.value = value, .reliability = reliability_of(half, value)};
+    if (__builtin_sub_overflow(value, half, &spread.low) || __builtin_add_overflow(value, half, &spread.high)) {
+        failure_set(why, "noise", "an interval does not fit");
+        return RESULT_FULL;
+    }
+    *out = spread;
+    return RESULT_OK;
+}
+
+enum result cell_protect(const struct plan_level *level, const struct noise_source *source, enum family_number number,
+    const struct cell *cell, const struct released *governor, struct released *out, struct failure *why)
+{
+    bool governed = plan_governor(number) != number;
+    if (cell->value < 0 || governed != (governor != NULL)) {
+        failure_set(why, family_number(number)->metric, "a cell is negative, or released without the one that governs it");
+        return RESULT_INVALID;
+    }
+    int64_t noisy;
+    enum result result = noise_add(source, level->sigma2, cell->value, &noisy, why);
+    if (result != RESULT_OK)
+        return result;
+    if (governed ? governor->suppressed : noisy < level->tau) {
+        *out = cell_suppressed();
+        return RESULT_OK;
+    }
+    return spread(noisy, level->half_width, out, why);
+}
+
 void cell_complement(const struct policy *policy, struct released *one, struct released *other)
 {
     if (!policy->complementary || one->suppressed == other->suppressed)

@@ -1,11 +1,15 @@
 #include "anonymizer/release/noise.h"
 
+#include "anonymizer/release/gaussian.h"
+
 bool noise_is_identity(const struct policy *policy)
 {
     switch (policy->protection) {
     case PROTECTION_NONE:
     case PROTECTION_THRESHOLD:
         return true;
+    case PROTECTION_DP:
+        break;
     }
     return false;
 }
@@ -15,9 +19,29 @@ enum result noise_apply(const struct policy *policy, const struct noise_source *
 {
     (void)source;
     if (!noise_is_identity(policy)) {
-        failure_set(why, "protection", "there is no noise mechanism for it");
+        failure_set(why, "protection", "a value leaves under it with the noise of a plan only");
         return RESULT_DENIED;
     }
     *out = value;
+    return RESULT_OK;
+}
+
+enum result noise_add(const struct noise_source *source, struct rational sigma2, int64_t value, int64_t *out,
+    struct failure *why)
+{
+    int64_t noise;
+    int64_t noisy;
+    if (source == NULL || source->bytes == NULL) {
+        failure_set(why, "noise", "there is no source of randomness");
+        return RESULT_INVALID;
+    }
+    enum result result = gaussian_sample(source, sigma2, &noise, why);
+    if (result != RESULT_OK)
+        return result;
+    if (__builtin_add_overflow(value, noise, &noisy)) {
+        failure_set(why, "noise", "a value does not fit with its noise");
+        return RESULT_FULL;
+    }
+    *out = noisy;
     return RESULT_OK;
 }

@@ -1,11 +1,12 @@
 /*
- * The noise step, through which every value passes between its clamp and its threshold. The unprotected presets have none:
- * for them the step is the identity, takes no randomness, and noise_is_identity() says so to whoever records a mechanism.
+ * The noise step, through which every value passes between its clamp and its threshold. The unprotected presets have none: for
+ * them the step is the identity, takes no randomness, and noise_is_identity() says so to whoever records a mechanism. Under the
+ * others every value, of empty cells too, gets a discrete Gaussian of its own.
  *
  * Sees:     exact bounded values.
- * Uses:     policy.h.
+ * Uses:     policy.h, gaussian.h; integers only.
  * Threads:  any; a source belongs to one thread.
- * Failure:  as the source's; outputs are untouched on failure.
+ * Failure:  as gaussian.h; outputs are untouched on failure: without a sample nothing leaves.
  */
 #ifndef THRONG_RELEASE_NOISE_H
 #define THRONG_RELEASE_NOISE_H
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "anonymizer/release/policy.h"
+#include "anonymizer/release/rational.h"
 #include "schema/failure.h"
 
 /* Where random bytes come from: bytes(context, out, n) writes n of them, independent of all others, or fails. */
@@ -26,8 +28,13 @@ struct noise_source {
 /* Whether noise_apply changes nothing under policy. */
 bool noise_is_identity(const struct policy *policy);
 
-/* Write value with the policy's noise to *out. source may be NULL where noise_is_identity. */
+/* Write value to *out where noise_is_identity, and take nothing from source (which may be NULL). RESULT_DENIED elsewhere: what
+ * noise takes is a variance, see noise_add. */
 enum result noise_apply(const struct policy *policy, const struct noise_source *source, int64_t value, int64_t *out,
+    struct failure *why);
+
+/* Write value plus a sample of variance sigma2 (as sigma2_check allows) to *out. RESULT_FULL if that does not fit. */
+enum result noise_add(const struct noise_source *source, struct rational sigma2, int64_t value, int64_t *out,
     struct failure *why);
 
 #endif

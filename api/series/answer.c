@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/series/cohorts.h"
+#include "api/series/consistent.h"
 #include "api/series/counted.h"
 #include "api/series/items.h"
 
@@ -31,6 +33,9 @@ static struct series_point read_point(const PGresult *rows, int row)
     point.bounded = point.known && !db_is_null(rows, row, 3) && !db_is_null(rows, row, 4);
     if (point.known)
         point.value = (double)db_get_int8(rows, row, 2);
+    point.noisy = !db_is_null(rows, row, 11);
+    if (point.known && point.noisy)
+        point.variance = strtod(db_get_text(rows, row, 11), NULL);
     if (point.bounded) {
         point.low = (double)db_get_int8(rows, row, 3);
         point.high = (double)db_get_int8(rows, row, 4);
@@ -126,7 +131,7 @@ static enum result read_points(struct reading *reading, const char *number, cons
         db_int8(params, (int64_t)reading->question->most);
     enum result result = db_run(reading->db, "answer_points",
         "SELECT v.period, v.n, v.value, v.low, v.high, v.reliability, v.metric_version, r.k, r.preset, r.protection,"
-        " r.mechanism, r.sigma2, r.rho, uuid_send(v.leaf), v.item FROM release.value v JOIN release.release r USING (leaf)"
+        " r.mechanism, coalesce(v.sigma2, r.sigma2), r.rho, uuid_send(v.leaf), v.item FROM release.value v JOIN release.release r USING (leaf)"
         " WHERE v.app = $1 AND v.metric = $2::text AND v.interval = $3::text AND v.period BETWEEN $4 AND $5"
         " AND ($6::text IS NULL OR v.item = $6::text) ORDER BY v.period, v.n LIMIT $7::bigint",
         params, &rows, why);
@@ -172,6 +177,8 @@ static enum result divide(struct reading *reading, struct failure *why)
         if (divisor == NULL)
             continue;
         series_ratio(&answer->points[i], divisor, metric->scale, metric->complement, &ratio);
+        if (metric_is_share(metric))
+            series_clamp(&ratio, 0, 1);
         keep(answer, &kept, &ratio);
     }
     answer->count = kept;
@@ -211,6 +218,7 @@ static enum result make_sticky(struct reading *reading, struct failure *why)
         series_mean(days.list, days.count, next - begin, &mean);
         mean.period = month.period;
         series_ratio(&mean, &month, metric->scale, metric->complement, &answer->points[i]);
+        series_clamp(&answer->points[i], 0, 1);
         memcpy(answer->points[i].leaf, month.leaf, sizeof month.leaf);
         free(days.list);
     }
@@ -279,6 +287,59 @@ static enum result add_bins(struct reading *reading, struct failure *why)
     return result;
 }
 
+/* Days and weeks that add up, over the whole weeks that the question touches. */
+static enum result make_consistent(struct reading *reading, struct failure *why)
+{
+    const struct answer_question *question = reading->question;
+    struct answer *answer = reading->answer;
+    struct points days = {NULL, 0}, weeks = {NULL, 0};
+    const int32_t from = consistent_monday(question->from), to = consistent_monday(question->to) + CONSISTENT_DAYS - 1;
+    enum result result = read_points(reading, question->metric->above, "day", from, to, &days, why);
+    if (result == RESULT_OK)
+        result = read_points(reading, question->metric->above, "week", from, to, &weeks, why);
+    if (result == RESULT_OK) {
+        const struct points *asked = strcmp(question->interval, "day") == 0 ? &days : &weeks;
+        consistent_weeks(weeks.list, weeks.count, days.list, days.count);
+        for (size_t i = 0; i < answer->count; i++) {
+            const struct series_point *point = series_find(asked->list, asked->count, answer->points[i].period, -1);
+            if (point != NULL)
+                answer->points[i] = *point;
+        }
+    }
+    free(days.list);
+    free(weeks.list);
+    return result;
+}
+
+/* Where it was not released: active users less new ones. */
+static enum result make_returning(struct reading *reading, struct failure *why)
+{
+    struct points active = {NULL, 0}, fresh = {NULL, 0};
+    enum result result = read_asked(reading, "active_users", &active, why);
+    if (result == RESULT_OK)
+        result = read_asked(reading, "new_users", &fresh, why);
+    if (result == RESULT_OK)
+        result = cohorts_returning(&(struct cohorts_points){active.list, active.count},
+            &(struct cohorts_points){fresh.list, fresh.count}, reading->answer, why);
+    free(active.list);
+    free(fresh.list);
+    return result;
+}
+
+/* The cohorts' sizes, where they were released as new users, and what share of them each number is. */
+static enum result make_retention(struct reading *reading, struct failure *why)
+{
+    struct points fresh = {NULL, 0};
+    enum result result = read_asked(reading, "new_users", &fresh, why);
+    const struct cohorts_points sizes = {fresh.list, fresh.count};
+    if (result == RESULT_OK && reading->question->metric->kind == METRIC_KIND_ON_OR_AFTER)
+        result = cohorts_on_or_after(&sizes, reading->answer, why);
+    else if (result == RESULT_OK)
+        result = cohorts_retention(&sizes, reading->answer, why);
+    free(fresh.list);
+    return result;
+}
+
 /* What an app's own names are asked by: the points above become the answer with what they are divided by and spread over. */
 static enum result count_declared(struct reading *reading, const char *below, const char *spread, struct failure *why)
 {
@@ -324,8 +385,13 @@ static enum result compute(struct reading *reading, struct failure *why)
         return count_declared(reading, NULL, NULL, why);
     case METRIC_KIND_OUTCOME:
         return count_declared(reading, "outcome_users", "outcome_bins", why);
-    case METRIC_KIND_COUNT:
+    case METRIC_KIND_RETURNING:
+        return make_returning(reading, why);
     case METRIC_KIND_RETENTION:
+    case METRIC_KIND_ON_OR_AFTER:
+        return make_retention(reading, why);
+    case METRIC_KIND_COUNT:
+        return reading->question->consistent ? make_consistent(reading, why) : RESULT_OK;
     case METRIC_KIND_HISTOGRAM:
         return RESULT_OK;
     }

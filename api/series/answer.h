@@ -29,6 +29,7 @@ struct answer_question {
     const struct metric *metric;
     const char *item; /* of the metric's list; NULL: all of them. metric_is_declared: required */
     bool by;          /* the item is a dimension that another metric is broken down by: rows need not name it */
+    bool consistent;  /* of new_users by day and week: days add up to their week (consistent.h) */
     const char *interval; /* "day", "week", …; metric_is_monthly: "month" */
     int32_t from, to;
     size_t most; /* read no more than about so many rows, whole periods from the first on; 0: all. Of METRIC_KIND_COUNT only */

@@ -140,6 +140,28 @@ enum result counted_measure(const struct app_measure *measure, const struct coun
 
 /* --- funnels ------------------------------------------------------------------------------------------------------- */
 
+/* The conversion to step from the one before, and from the first. Those who came to a step are some of those who came to the
+ * one before: their noise counts once. */
+static void convert(const struct counted_points *furthest, const struct series_point *points, size_t step,
+    struct series_point out[COUNTED_FUNNEL_DETAILS])
+{
+    int32_t period = points[step].period;
+    struct series_point left = find_or_unknown(furthest, period, (int32_t)step - 1);
+    if (!points[step].noisy) {
+        series_ratio(&points[step], &points[step - 1], 1, false, &out[0]);
+        series_ratio(&points[step], &points[0], 1, false, &out[1]);
+        return;
+    }
+    series_part(&points[step], &left, &out[0]);
+    for (size_t before = 0; before + 1 < step; before++) {
+        struct series_point more = find_or_unknown(furthest, period, (int32_t)before);
+        series_sum(&left, &more, &left);
+    }
+    series_part(&points[step], &left, &out[1]);
+    series_clamp(&out[0], 0, 1);
+    series_clamp(&out[1], 0, 1);
+}
+
 static void funnel_period(const struct app_funnel *funnel, const struct counted_points *furthest, struct answer *answer)
 {
     struct series_point *points = &answer->points[answer->count];
@@ -152,10 +174,8 @@ static void funnel_period(const struct app_funnel *funnel, const struct counted_
         if (step + 1 < funnel->steps)
             series_sum(&points[step], &points[step + 1], &points[step]);
     }
-    for (size_t step = 1; step < funnel->steps; step++) {
-        series_ratio(&points[step], &points[step - 1], 1, false, &details[step * COUNTED_FUNNEL_DETAILS]);
-        series_ratio(&points[step], &points[0], 1, false, &details[step * COUNTED_FUNNEL_DETAILS + 1]);
-    }
+    for (size_t step = 1; step < funnel->steps; step++)
+        convert(furthest, points, step, &details[step * COUNTED_FUNNEL_DETAILS]);
     answer->count += funnel->steps;
 }
 
@@ -177,6 +197,7 @@ enum result counted_funnel(const struct app_funnel *funnel, const struct counted
 struct month {
     const struct app_outcome *outcome;
     double scale, offset; /* from a mean in thousandths of steps to the unit */
+    double most;          /* no user's value is above this; the least is offset */
     struct counted_points sums, users, bins;
 };
 
@@ -205,6 +226,7 @@ static void add_tier(const struct month *month, int32_t tier, const struct serie
     struct counted_points bins = tier < 0 ? month->bins : bins_of_tier(&month->bins, (size_t)tier);
     series_ratio(sum, users, month->scale, false, point);
     series_scale(point, 1, month->offset);
+    series_clamp(point, month->offset, month->most);
     point->n = tier;
     answer->details[index * COUNTED_OUTCOME_DETAILS] = *users;
     clear_bins(spread);
@@ -247,6 +269,7 @@ enum result counted_outcome(const struct app_outcome *outcome, const struct app_
     struct month month = {.outcome = outcome, .scale = measure->step / 1000};
     /* how many values a person's sum is of is not known: it stays above the least one */
     month.offset = outcome->aggregate == APP_AGGREGATE_SUM ? 0 : measure->min;
+    month.most = month.offset + measure->step * items_most(measure);
     answer->spread = calloc(rows * SERIES_BINS_MAX + 1, sizeof *answer->spread);
     if (answer->spread == NULL || !make_room(answer, rows, COUNTED_OUTCOME_DETAILS))
         return no_memory(why);

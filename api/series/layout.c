@@ -7,7 +7,7 @@
 
 const char *layout_period_name(const struct answer_question *question)
 {
-    return question->metric->kind == METRIC_KIND_RETENTION ? "cohort" : "period";
+    return metric_has_cohorts(question->metric) ? "cohort" : "period";
 }
 
 /* The name of the point's item, and of its class or classes. */
@@ -51,6 +51,7 @@ size_t layout_keys(const struct answer_question *question, const struct series_p
     int32_t n = point == NULL ? 0 : point->n;
     switch (question->metric->kind) {
     case METRIC_KIND_RETENTION:
+    case METRIC_KIND_ON_OR_AFTER:
         out[0] = (struct layout_key){.name = "n", .number = n};
         return 1;
     case METRIC_KIND_HISTOGRAM:
@@ -63,6 +64,7 @@ size_t layout_keys(const struct answer_question *question, const struct series_p
     case METRIC_KIND_COUNT:
     case METRIC_KIND_RATIO:
         return items_are_named(question->metric->list) ? item_keys(question, point, out) : 0;
+    case METRIC_KIND_RETURNING:
     case METRIC_KIND_STICKINESS:
     case METRIC_KIND_GROWTH:
     case METRIC_KIND_QUANTILE:
@@ -77,8 +79,11 @@ const struct layout_detail *layout_details(const struct metric *metric)
     static const struct layout_detail measure[] = {{"count", true}, {"sum", false}, {"p50", false}, {"p90", false}, {"p99", false}};
     static const struct layout_detail funnel[] = {{"from_previous", false}, {"from_first", false}};
     static const struct layout_detail outcome[] = {{"users", true}, {"difference", false}};
+    static const struct layout_detail cohort[] = {{"share", false}};
     if (metric->kind == METRIC_KIND_FUNNEL)
         return funnel;
+    if (metric_has_cohorts(metric))
+        return cohort;
     return metric->kind == METRIC_KIND_OUTCOME ? outcome : measure;
 }
 

@@ -25,7 +25,7 @@ const struct metric *metric_named(const char *name)
 
 bool metric_is_whole(const struct metric *metric)
 {
-    return metric->version == 0 || metric->kind == METRIC_KIND_FUNNEL;
+    return metric->version == 0 || metric->kind == METRIC_KIND_FUNNEL || metric->kind == METRIC_KIND_ON_OR_AFTER;
 }
 
 bool metric_is_declared(const struct metric *metric)
@@ -36,12 +36,25 @@ bool metric_is_declared(const struct metric *metric)
 bool metric_is_monthly(const struct metric *metric)
 {
     return metric->kind == METRIC_KIND_STICKINESS || metric->kind == METRIC_KIND_GROWTH ||
-        metric->kind == METRIC_KIND_OUTCOME;
+        metric->kind == METRIC_KIND_OUTCOME || metric->kind == METRIC_KIND_ON_OR_AFTER;
+}
+
+bool metric_has_cohorts(const struct metric *metric)
+{
+    return metric->kind == METRIC_KIND_RETENTION || metric->kind == METRIC_KIND_ON_OR_AFTER;
+}
+
+/* A session may complete what another started, and events are more than sessions. */
+bool metric_is_share(const struct metric *metric)
+{
+    return metric->kind == METRIC_KIND_STICKINESS ||
+        (metric->kind == METRIC_KIND_RATIO && strcmp(metric->unit, "ratio") == 0 &&
+            metric->list != METRIC_LIST_COMPLETION && strcmp(metric->above, "session_events") != 0);
 }
 
 bool metric_has_cells(const struct metric *metric)
 {
-    return metric->kind == METRIC_KIND_RETENTION || metric->kind == METRIC_KIND_HISTOGRAM;
+    return metric_has_cohorts(metric) || metric->kind == METRIC_KIND_HISTOGRAM;
 }
 
 const char *metric_default_interval(const struct metric *metric)

@@ -16,10 +16,12 @@
 
 enum metric_kind {
     METRIC_KIND_COUNT,
+    METRIC_KIND_RETURNING,
     METRIC_KIND_RATIO,
     METRIC_KIND_STICKINESS,
     METRIC_KIND_GROWTH,
     METRIC_KIND_RETENTION,
+    METRIC_KIND_ON_OR_AFTER,
     METRIC_KIND_HISTOGRAM,
     METRIC_KIND_QUANTILE,
     METRIC_KIND_MEASURE,
@@ -73,6 +75,12 @@ bool metric_is_monthly(const struct metric *metric);
 
 /* The shortest interval that it is known in: "day", "week" or "month". */
 const char *metric_default_interval(const struct metric *metric);
+
+/* Whether its rows are of cohorts, with a share of the cohort beside them. */
+bool metric_has_cohorts(const struct metric *metric);
+
+/* Whether it is a share: from 0 to 1, whatever noise says. */
+bool metric_is_share(const struct metric *metric);
 
 /* Whether its points are told apart by n within a period. */
 bool metric_has_cells(const struct metric *metric);

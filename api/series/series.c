@@ -1,9 +1,13 @@
 #include "api/series/series.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "api/series/interval.h"
 #include "service/base/clock.h"
+
+#define Z 1.959963984540054 /* the two-sided 5 % point of the standard normal distribution */
 
 /* Worse comes later. */
 static int rank(const char *reliability)
@@ -21,43 +25,115 @@ static void set_reliability(struct series_point *out, const char *reliability)
     snprintf(out->reliability, sizeof out->reliability, "%s", reliability);
 }
 
+/* By the relative half-width, as the release job rates what it releases. */
+static void rate(struct series_point *out)
+{
+    double half = (out->high - out->low) / 2, size = fabs(out->value);
+    set_reliability(out, !out->bounded ? "low" : half <= size / 20 ? "high" : half <= size / 5 ? "medium" : "low");
+}
+
+/* A point at above's place that is computed of both. */
+static void begin_pair(const struct series_point *above, const struct series_point *other, struct series_point *out)
+{
+    struct series_point made = {.period = above->period, .item = above->item, .n = above->n,
+        .known = above->known && other->known, .noisy = above->noisy || other->noisy};
+    memcpy(made.leaf, above->leaf, sizeof made.leaf);
+    const struct series_point *worse = rank(above->reliability) > rank(other->reliability) ? above : other;
+    set_reliability(&made, made.known ? worse->reliability : "suppressed");
+    *out = made;
+}
+
+static void bound_ratio(const struct series_point *above, const struct series_point *below, double scale,
+    struct series_point *out)
+{
+    const struct interval_value a = {above->value, above->variance}, b = {below->value, below->variance};
+    if (out->noisy) {
+        out->bounded = interval_of_ratio(a, b, &out->low, &out->high);
+        out->low *= scale;
+        out->high *= scale;
+        return;
+    }
+    out->bounded = above->bounded && below->bounded && below->low > 0;
+    if (!out->bounded)
+        return;
+    out->low = scale * above->low / (above->low < 0 ? below->low : below->high);
+    out->high = scale * above->high / below->low;
+}
+
 void series_ratio(const struct series_point *above, const struct series_point *below, double scale, bool complement,
     struct series_point *out)
 {
-    *out = (struct series_point){.period = above->period, .item = above->item, .n = above->n};
-    memcpy(out->leaf, above->leaf, sizeof out->leaf);
-    if (!above->known || !below->known || below->value <= 0) {
-        set_reliability(out, "suppressed");
+    struct series_point made;
+    begin_pair(above, below, &made);
+    if (!made.known || below->value <= 0) {
+        made.known = false;
+        set_reliability(&made, "suppressed");
+        *out = made;
         return;
     }
-    out->known = true;
-    out->value = scale * above->value / below->value;
-    out->bounded = above->bounded && below->bounded && below->low > 0;
-    if (out->bounded) {
-        out->low = scale * above->low / (above->low < 0 ? below->low : below->high);
-        out->high = scale * above->high / below->low;
-    }
+    made.value = scale * above->value / below->value;
+    bound_ratio(above, below, scale, &made);
     if (complement) {
-        double low = 1 - out->high;
-        out->value = 1 - out->value;
-        out->high = 1 - out->low;
-        out->low = low;
+        double low = 1 - made.high;
+        made.value = 1 - made.value;
+        made.high = 1 - made.low;
+        made.low = low;
     }
-    set_reliability(out, rank(above->reliability) > rank(below->reliability) ? above->reliability : below->reliability);
+    if (made.noisy)
+        rate(&made);
+    *out = made;
+}
+
+void series_part(const struct series_point *part, const struct series_point *rest, struct series_point *out)
+{
+    struct series_point whole;
+    const struct interval_value a = {part->value, part->variance}, b = {rest->value, rest->variance};
+    series_sum(part, rest, &whole);
+    series_ratio(part, &whole, 1, false, out);
+    if (!out->known || !out->noisy)
+        return;
+    out->bounded = interval_of_part(a, b, &out->low, &out->high);
+    rate(out);
+}
+
+static double between(double value, double least, double most)
+{
+    return value < least ? least : value > most ? most : value;
+}
+
+void series_clamp(struct series_point *point, double least, double most)
+{
+    if (!point->known || !point->noisy)
+        return;
+    double value = between(point->value, least, most);
+    point->clamped = point->clamped || value != point->value;
+    point->value = value;
+    point->low = between(point->low, least, most);
+    point->high = between(point->high, least, most);
 }
 
 void series_mean(const struct series_point *points, size_t count, int32_t days, struct series_point *out)
 {
+    double below = 0, above = 0;
     *out = (struct series_point){.item = -1, .n = -1, .known = days > 0 && count == (size_t)days, .bounded = true};
     set_reliability(out, "exact");
     for (size_t i = 0; i < count; i++) {
         out->known = out->known && points[i].known;
         out->bounded = out->bounded && points[i].bounded;
+        out->noisy = out->noisy || points[i].noisy;
         out->value += points[i].value / days;
         out->low += points[i].low / days;
         out->high += points[i].high / days;
+        out->variance += points[i].variance / days / days;
+        below += pow((points[i].value - points[i].low) / days, 2);
+        above += pow((points[i].high - points[i].value) / days, 2);
         if (rank(points[i].reliability) > rank(out->reliability))
             set_reliability(out, points[i].reliability);
+    }
+    if (out->noisy) {
+        out->low = out->value - sqrt(below);
+        out->high = out->value + sqrt(above);
+        rate(out);
     }
     if (!out->known)
         set_reliability(out, "suppressed");
@@ -138,6 +214,31 @@ static void find_bounds(const struct series_point *bins, size_t count, const str
     out->high = end_of(scale, bins[high].n);
 }
 
+/* By how much more than its share lies in bins[0 … bin], in standard deviations of the noise of that. */
+static double surplus(const struct series_point *bins, size_t count, size_t bin, double quantile)
+{
+    double mass = 0, variance = 0;
+    for (size_t i = 0; i < count; i++) {
+        double weight = i <= bin ? 1 - quantile : -quantile;
+        mass += weight * bins[i].value;
+        variance += weight * weight * bins[i].variance;
+    }
+    return variance > 0 ? mass / sqrt(variance) : mass > 0 ? INFINITY : -INFINITY;
+}
+
+/* The outermost bins that the noise lets the quantile lie in. */
+static void find_noisy_bounds(const struct series_point *bins, size_t count, const struct scale *scale, double quantile,
+    struct series_point *out)
+{
+    size_t low = 0, high = count - 1;
+    while (low + 1 < count && surplus(bins, count, low, quantile) < -Z)
+        low++;
+    while (high > low && surplus(bins, count, high - 1, quantile) > Z)
+        high--;
+    out->low = begin_of(scale, bins[low].n);
+    out->high = end_of(scale, bins[high].n);
+}
+
 static void find_quantile(const struct series_point *bins, size_t count, const struct scale *scale, double quantile,
     struct series_point *out)
 {
@@ -165,7 +266,10 @@ static void find_quantile(const struct series_point *bins, size_t count, const s
     out->known = true;
     out->value = from + (to - from) * inside;
     set_reliability(out, whole ? bins[bin].reliability : "low");
-    if (bounded && whole)
+    out->noisy = bins[0].noisy;
+    if (bounded && whole && out->noisy)
+        find_noisy_bounds(bins, count, scale, quantile, out);
+    else if (bounded && whole)
         find_bounds(bins, count, scale, quantile, out);
     out->bounded = bounded && whole && out->high <= scale->open;
 }
@@ -184,31 +288,35 @@ void series_quantile_whole(const struct series_point *bins, size_t count, double
 
 /* Sums */
 
-static void combine(const struct series_point *a, const struct series_point *b, struct series_point *out)
+static void combine(const struct series_point *a, const struct series_point *b, double sign, struct series_point *out)
 {
-    struct series_point made = {.period = a->period, .item = a->item, .n = a->n, .known = a->known && b->known};
-    memcpy(made.leaf, a->leaf, sizeof made.leaf);
+    struct series_point made;
+    /* How far either end lies from the value; a difference turns b around. */
+    double down = sign > 0 ? b->value - b->low : b->high - b->value, up = sign > 0 ? b->high - b->value : b->value - b->low;
+    begin_pair(a, b, &made);
     made.bounded = made.known && a->bounded && b->bounded;
-    set_reliability(&made, !made.known ? "suppressed" : rank(a->reliability) > rank(b->reliability) ? a->reliability : b->reliability);
+    made.value = made.known ? a->value + sign * b->value : 0;
+    made.variance = made.known ? a->variance + b->variance : 0;
+    if (made.bounded && made.noisy) {
+        made.low = made.value - hypot(a->value - a->low, down);
+        made.high = made.value + hypot(a->high - a->value, up);
+    } else if (made.bounded) {
+        made.low = a->low + (sign > 0 ? b->low : -b->high);
+        made.high = a->high + (sign > 0 ? b->high : -b->low);
+    }
+    if (made.known && made.noisy)
+        rate(&made);
     *out = made;
 }
 
 void series_sum(const struct series_point *a, const struct series_point *b, struct series_point *out)
 {
-    double value = a->value + b->value, low = a->low + b->low, high = a->high + b->high;
-    combine(a, b, out);
-    out->value = out->known ? value : 0;
-    out->low = out->bounded ? low : 0;
-    out->high = out->bounded ? high : 0;
+    combine(a, b, 1, out);
 }
 
 void series_difference(const struct series_point *a, const struct series_point *b, struct series_point *out)
 {
-    double value = a->value - b->value, low = a->low - b->high, high = a->high - b->low;
-    combine(a, b, out);
-    out->value = out->known ? value : 0;
-    out->low = out->bounded ? low : 0;
-    out->high = out->bounded ? high : 0;
+    combine(a, b, -1, out);
 }
 
 void series_scale(struct series_point *point, double scale, double offset)
@@ -216,6 +324,7 @@ void series_scale(struct series_point *point, double scale, double offset)
     if (!point->known)
         return;
     point->value = scale * point->value + offset;
+    point->variance *= scale * scale;
     if (!point->bounded)
         return;
     point->low = scale * point->low + offset;

@@ -2,21 +2,18 @@
 
 #include "anonymizer/release/family.h"
 
-/* A day costs its active users: each one's first day, and the last active day before, from the month's bit mask or, if it
- * has no earlier bit, the month before's. $5: most events of a person and day that count. */
+/* A day costs its active users: each one's first day, and the last active day before, from the bit masks of at most three
+ * months ($6: days to look back); usually the first one met has it. $5: most events of a person and day that count. */
 static const char active_sql[] =
     "WITH gone AS (DELETE FROM state.person_day WHERE shard = $1 AND app = $2 AND day <= $4"
     "   RETURNING usr, day, events, views),"
-    " active AS (SELECT g.day, g.events, g.views, p.first_day, CASE"
-    "     WHEN p.first_day = g.day THEN NULL"
-    "     WHEN b.earlier <> 0 THEN m.month + (32 - position(B'1' IN b.earlier::bit(32)))"
-    "     ELSE (SELECT o.month + (32 - position(B'1' IN o.days::bit(32))) FROM state.person_month o"
-    "       WHERE o.shard = $1 AND o.app = $2 AND o.usr = g.usr AND o.month < m.month ORDER BY o.month DESC LIMIT 1)"
-    "     END AS previous_day"
-    "   FROM gone g JOIN state.person p ON p.shard = $1 AND p.app = $2 AND p.usr = g.usr"
-    "   JOIN state.person_month m ON m.shard = $1 AND m.app = $2 AND m.usr = g.usr"
-    "     AND m.month = date_trunc('month', g.day)::date"
-    "   CROSS JOIN LATERAL (SELECT m.days & ((1 << (extract(day FROM g.day)::int - 1)) - 1) AS earlier) b),"
+    " active AS MATERIALIZED (SELECT g.day, g.events, g.views, p.first_day, CASE WHEN p.first_day < g.day THEN"
+    "     (SELECT m.month + (32 - position(B'1' IN b.earlier::bit(32))) FROM state.person_month m CROSS JOIN LATERAL"
+    "       (SELECT m.days & ((1::bigint << least(g.day - m.month, 31)) - 1) AS earlier) b"
+    "     WHERE m.shard = $1 AND m.app = $2 AND m.usr = g.usr AND m.month <= g.day"
+    "       AND m.month >= date_trunc('month', (g.day - $6::int)::timestamp)::date AND b.earlier <> 0"
+    "     ORDER BY m.month DESC LIMIT 1) END AS previous_day"
+    "   FROM gone g JOIN state.person p ON p.shard = $1 AND p.app = $2 AND p.usr = g.usr),"
     " triples AS (INSERT INTO state.triple (shard, app, day, first_day, previous_day, people)"
     "   SELECT $1, $2, day, first_day, previous_day, count(*) FROM active GROUP BY day, first_day, previous_day)"
     " INSERT INTO state.day_sum (shard, app, day, people, events, views, viewers, visitors, visitor_events)"
@@ -34,6 +31,7 @@ static enum result run(const struct stage *stage, const char *name, const char *
 {
     struct db_params *params = stage_params(stage);
     db_int8(params, family_clamp(FAMILY_EVENTS, stage->app->definition->preset));
+    db_int4(params, ACTIVITY_LOOK_BACK_DAYS);
     return stage_run(stage, name, sql, params, why);
 }
 

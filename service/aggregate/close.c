@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "service/aggregate/activity.h"
+#include "service/aggregate/cohorts.h"
 #include "service/aggregate/entities.h"
 #include "service/aggregate/journeys.h"
 #include "service/aggregate/marks.h"
@@ -12,6 +13,7 @@
 #include "service/aggregate/samples.h"
 #include "service/aggregate/sessions.h"
 #include "service/aggregate/stage.h"
+#include "service/aggregate/weeks.h"
 
 /* For the transaction: a day's persons are grouped and joined in memory, a shard's at a time. */
 #define WORKING_MEMORY "SET LOCAL work_mem = '64MB'"
@@ -92,9 +94,9 @@ static enum result store_progress(struct db *db, const struct shard *shard, cons
 
 /* Of one app in stage one and two; what reads the persons' days goes before what deletes them. */
 static enum result (*const activity_parts[])(const struct stage *, struct failure *) = {marks_close_activity,
-    samples_close_activity, entities_close, journeys_close, activity_close};
+    samples_close_activity, entities_close, journeys_close, cohorts_close, activity_close};
 static enum result (*const session_parts[])(const struct stage *, struct failure *) = {sessions_close,
-    marks_close_sessions, samples_close_sessions, marks_drop_periods};
+    marks_close_sessions, weeks_close_sessions, samples_close_sessions, marks_drop_periods};
 
 static enum result close_app(struct db *db, struct shard *shard, struct fold_app *app, struct due due, uint64_t *days,
     struct failure *why)

@@ -2,9 +2,9 @@
  * Closing days of one app in one shard, in order, in two stages: what persons did becomes sums, and the persons' rows of
  * the day go.
  *   activity   when everything received by day end + lateness is applied: state.triple, state.day_sum; of what the app
- *              declares marks.h, samples.h, entities.h, journeys.h
+ *              declares marks.h, samples.h, entities.h, journeys.h; of cohorts that matured cohorts.h
  *   sessions   24 h + session timeout later: state.session_sum; a session that goes on after the day is carried over; then
- *              the weeks and months that are done: marks.h, samples.h
+ *              the weeks and months that are done: marks.h, weeks.h, samples.h
  * While an app is importing nothing closes by itself; an order to seal closes both stages at once.
  *
  * Sees:     pseudonyms.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "service/aggregate/uses.h"
+#include "service/base/clock.h"
 
 #define DAY_MS 86400000LL
 #define REFUSALS_MAX (1LL << 40) /* of one row: sums of what a broken node says must not overflow */
@@ -342,10 +343,24 @@ static void start_fragment(struct fold *fold, const struct fold_event *event)
     fragment->piece.name_before = session->before;
 }
 
+/* Days of one month of the app's zone. */
+static bool same_month(int32_t a, int32_t b)
+{
+    int year_a, year_b;
+    unsigned month_a, month_b, date;
+    if (a == b)
+        return true;
+    clock_civil_from_days(a, &year_a, &month_a, &date);
+    clock_civil_from_days(b, &year_b, &month_b, &date);
+    return year_a == year_b && month_a == month_b;
+}
+
+/* Not over the start of a month, which is no full hour of UTC everywhere: a session may be cut there. */
 static bool continues(const struct fold_event *last, const struct fold_event *next, int64_t timeout_ms)
 {
     return last->user == next->user && last->session == next->session &&
-        last->ts_ms / SESSION_HOUR_MS == next->ts_ms / SESSION_HOUR_MS && next->ts_ms - last->ts_ms <= timeout_ms;
+        last->ts_ms / SESSION_HOUR_MS == next->ts_ms / SESSION_HOUR_MS && next->ts_ms - last->ts_ms <= timeout_ms &&
+        same_month(last->day, next->day);
 }
 
 static int by_user_day(const void *left, const void *right)

@@ -36,6 +36,12 @@
 #define FOLD_DAY_STEPS 200
 #define FOLD_DAY_ENTITIES 100
 
+/* What the last clean-up (expire.h) was done with: the activity_through, and the UTC days of the clock and of the watermark.
+ * FOLD_NO_DAY: none was, since this process has the shard. */
+struct fold_expired {
+    int32_t through, today, reached;
+};
+
 /* What the fold must know of an app in this shard; the worker keeps one per app. */
 struct fold_app {
     uint32_t app;
@@ -43,7 +49,7 @@ struct fold_app {
     const struct calendar *calendar;
     int32_t activity_through; /* last closed day of stage one, or FOLD_NO_DAY */
     int32_t sessions_through;
-    int32_t folded_through;   /* the activity_through with which old months were last folded */
+    struct fold_expired expired;
     int64_t epoch;            /* the highest seen, -1: none */
     int64_t epoch_since_ms;   /* receipt of its first packet */
     bool epoch_changed;       /* since the last flush */

@@ -179,11 +179,10 @@ static enum result count_steps(struct pass *pass, struct failure *why)
     return cells_store(&pass->cells, pass->stage, why);
 }
 
-/* What of each track goes: before which time. A pair may begin a timeout before its day. */
-static enum result drop_steps(const struct stage *stage, struct failure *why)
+/* What of each funnel that is due goes: before which time. */
+static enum result drop_funnels(const struct stage *stage, struct failure *why)
 {
     const struct app *app = stage->app->definition;
-    const struct calendar *calendar = stage->app->calendar;
     struct db_params *params = stage_params(stage);
     for (int column = 0; column < 2; column++) {
         db_array_begin(params, column == 0 ? DB_ELEMENT_INT4 : DB_ELEMENT_INT8);
@@ -191,16 +190,23 @@ static enum result drop_steps(const struct stage *stage, struct failure *why)
             int32_t monday = open_week(&app->funnels[i], stage->through);
             if (is_due(stage, &app->funnels[i]))
                 db_array_int(params, column == 0 ? (int64_t)i : monday <= CALENDAR_FIRST_DAY ? TS_MIN_MS :
-                    calendar_start_ms(calendar, monday));
+                    calendar_start_ms(stage->app->calendar, monday));
         }
-        for (size_t i = 0; i < app->path_count; i++)
-            db_array_int(params, column == 0 ? FOLD_PATH_TRACK + (int64_t)i :
-                calendar_end_ms(calendar, stage->through) - app->session_timeout_ms);
         db_array_end(params);
     }
-    return stage_run(stage, "journeys.drop",
+    return stage_run(stage, "journeys.drop_funnels",
         "DELETE FROM state.step s USING unnest($5::int[], $6::bigint[]) AS w (track, before_ms)"
         " WHERE s.shard = $1 AND s.app = $2 AND s.track = w.track AND s.at_ms < w.before_ms", params, why);
+}
+
+/* A pair may begin a timeout before its day. By the index alone, so that no funnel's steps are looked at. */
+static enum result drop_paths(const struct stage *stage, struct failure *why)
+{
+    struct db_params *params = stage_params(stage);
+    db_int4(params, FOLD_PATH_TRACK);
+    db_int8(params, calendar_end_ms(stage->app->calendar, stage->through) - stage->app->definition->session_timeout_ms);
+    return stage_run(stage, "journeys.drop_paths",
+        "DELETE FROM state.step WHERE shard = $1 AND app = $2 AND track >= $5::int AND at_ms < $6", params, why);
 }
 
 enum result journeys_close(const struct stage *stage, struct failure *why)
@@ -215,8 +221,10 @@ enum result journeys_close(const struct stage *stage, struct failure *why)
         .end_track = app->path_count > 0 ? FOLD_PATH_TRACK + PATHS_MAX : FOLD_PATH_TRACK,
         .clamp = family_clamp(FAMILY_PATHS, app->preset)};
     enum result result = count_steps(&pass, why);
-    if (result == RESULT_OK)
-        result = drop_steps(stage, why);
+    if (result == RESULT_OK && due)
+        result = drop_funnels(stage, why);
+    if (result == RESULT_OK && app->path_count > 0)
+        result = drop_paths(stage, why);
     cells_free(&pass.cells);
     free(pass.steps);
     free(pass.pairs);

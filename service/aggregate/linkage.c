@@ -5,6 +5,7 @@
 
 #include "service/aggregate/facts.h"
 #include "service/aggregate/rows.h"
+#include "service/aggregate/weeks.h"
 
 /* Users that came under a new name and whose rows may still stand under an old one. */
 static enum result find_unlinked(struct db *db, struct shard *shard, bool *linked, struct failure *why)
@@ -56,16 +57,21 @@ static const char *const link_sql[][2] = {
         LINKS " gone AS (DELETE FROM state.person_day p USING w WHERE p.shard = $1 AND p.app = w.app AND p.usr = w.old"
         "   RETURNING w.app, w.usr, p.day, p.events, p.views, p.marks)"
         " INSERT INTO state.person_day AS p (shard, app, usr, day, events, views, marks)"
-        " SELECT $1, app, usr, day, sum(events), sum(views), bit_or(marks) FROM gone GROUP BY app, usr, day"
-        " ON CONFLICT (shard, app, day, usr) DO UPDATE SET events = p.events + excluded.events,"
-        " views = p.views + excluded.views, marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)"},
+        " SELECT $1, app, usr, day, least(sum(events), 2147483647), least(sum(views), 2147483647), bit_or(marks)"
+        " FROM gone GROUP BY app, usr, day ON CONFLICT (shard, app, day, usr) DO UPDATE SET"
+        " events = least(p.events::bigint + excluded.events, 2147483647)::int,"
+        " views = least(p.views::bigint + excluded.views, 2147483647)::int,"
+        " marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)"},
     {"link.person_period",
         LINKS " gone AS (DELETE FROM state.person_period p USING w WHERE p.shard = $1 AND p.app = w.app AND p.usr = w.old"
-        "   RETURNING w.app, w.usr, p.interval, p.period, p.marks, p.sessions)"
-        " INSERT INTO state.person_period AS p (shard, app, usr, interval, period, marks, sessions)"
-        " SELECT $1, app, usr, interval, period, bit_or(marks), sum(sessions) FROM gone GROUP BY app, usr, interval, period"
-        " ON CONFLICT (shard, app, usr, interval, period) DO UPDATE SET sessions = p.sessions + excluded.sessions,"
-        " marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)"},
+        "   RETURNING w.app, w.usr, p.interval, p.period, p.marks, p.sessions, p.engaged, p.first_ms, p.first_bin,"
+        "   p.goal_bits)"
+        " INSERT INTO state.person_period AS p (shard, app, usr, interval, period, marks, sessions, engaged, first_ms,"
+        " first_bin, goal_bits)"
+        " SELECT $1, app, usr, interval, period, bit_or(marks), sum(sessions), sum(engaged), min(first_ms),"
+        " (array_agg(first_bin ORDER BY first_ms, first_bin))[1], bit_or(goal_bits) FROM gone"
+        " GROUP BY app, usr, interval, period"
+        " ON CONFLICT (shard, app, usr, interval, period) DO UPDATE SET " WEEKS_ADD_PERIOD},
     {"link.step",
         "UPDATE state.step s SET usr = w.usr"
         " FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::date[]) AS w (app, old, usr, dies)"

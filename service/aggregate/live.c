@@ -12,6 +12,7 @@
 #define MINUTE_MS 60000
 #define WHOLE_MAX 9007199254740992.0 /* 2^53 */
 #define NAMES_KEPT "10000"           /* people, and sessions, of a twin that keep their number */
+#define REFUSALS_MAX (1LL << 40)     /* of one row: sums of what a broken node says must not overflow */
 
 struct live_event {
     int64_t received_at_ms, ts_ms;
@@ -205,8 +206,9 @@ void live_refuse(struct live *live, const struct directory *directory, int64_t a
     if (!directory_has_twins(directory))
         return;
     for (size_t i = 0; i < count; i++) {
+        int64_t refused = rows[i].count < REFUSALS_MAX ? (int64_t)rows[i].count : REFUSALS_MAX;
         if (find_twin(directory, rows[i].app) != NULL)
-            add_refusal(twin_of(live, rows[i].app), at_ms / MINUTE_MS, rows[i].reason, (int64_t)rows[i].count);
+            add_refusal(twin_of(live, rows[i].app), at_ms / MINUTE_MS, rows[i].reason, refused);
     }
 }
 
@@ -368,7 +370,8 @@ static enum result write_events(struct db *db, const struct live_twin *twin, str
     ADD_INTEGERS(params, DB_ELEMENT_INT4, twin, event->flags);
     return rows_run(db, "live.events",
         "INSERT INTO live.event (app, id, received_at, ts, person, session, name, props, engaged_ms, is_view, is_goal)"
-        " SELECT t.app, t.events - $2 + e.at, 'epoch'::timestamptz + e.received_ms * interval '1 ms',"
+        /* A node whose clock is ahead does not make its events stay longer. */
+        " SELECT t.app, t.events - $2 + e.at, least('epoch'::timestamptz + e.received_ms * interval '1 ms', now()),"
         "   'epoch'::timestamptz + e.ts_ms * interval '1 ms', p.number, s.number, e.name, e.props::jsonb,"
         "   nullif(e.engaged_ms, -1)::int, e.flags & 8 <> 0, e.flags & 16 <> 0"
         " FROM live.twin AS t CROSS JOIN unnest($3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::text[], $8::text[],"
@@ -415,10 +418,15 @@ static enum result trim(struct db *db, uint32_t app, struct failure *why)
         "DELETE FROM live.event WHERE app = $1 AND id <= (SELECT events FROM live.twin WHERE app = $1) - $2", params, NULL, why);
     if (result != RESULT_OK)
         return result;
+    params = app_params(app);
+    db_int8(params, LIVE_KEPT);
     return rows_run(db, "live.trim_names",
         "DELETE FROM live.name AS n USING live.twin AS t WHERE n.app = $1 AND t.app = $1"
-        " AND n.number <= CASE WHEN n.is_session THEN t.sessions ELSE t.people END - " NAMES_KEPT,
-        app_params(app), NULL, why);
+        " AND n.number <= CASE WHEN n.is_session THEN t.sessions ELSE t.people END - " NAMES_KEPT
+        /* By its name a person is erased. The bound of ids is said again: rows that were just deleted still cost. */
+        " AND (n.is_session OR n.number NOT IN (SELECT person FROM live.event WHERE app = $1"
+        "   AND id > (SELECT events FROM live.twin WHERE app = $1) - $2))",
+        params, NULL, why);
 }
 
 /* In ascending order of apps: two shards that write the same twins wait for each other once. */

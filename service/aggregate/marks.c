@@ -1,6 +1,7 @@
 #include "service/aggregate/marks.h"
 
 #include "anonymizer/release/family.h"
+#include "service/aggregate/weeks.h"
 
 /* Persons with equal marks stand together before marks are looked into. CELLS continues a WITH clause with `met` (due,
  * span, period, marks, people). $5: positions of dimensions; a person is in the smallest class of each. $6: their number
@@ -36,18 +37,20 @@ static const char periods_sql[] =
     "   GROUP BY e.due, p.interval, p.period, p.marks)"
     CELLS;
 
-/* A row is written only if something in it changes; in the order of the key. */
+/* A row is written only if something in it changes, new ones in the order of the key. Only the shard's owner writes here:
+ * what is not there now will not be there when it is inserted. */
 static const char fold_sql[] =
-    "INSERT INTO state.person_period AS p (shard, app, usr, interval, period, marks)"
-    " SELECT $1, $2, w.usr, w.span, w.period, w.marks FROM"
+    "WITH w AS MATERIALIZED (SELECT d.usr, d.span, d.period, d.marks, p.usr IS NULL AS is_new FROM"
     "   (SELECT d.usr, s.span, s.period, bit_or(d.marks) AS marks FROM state.person_day d CROSS JOIN LATERAL"
     "     (VALUES ('week', date_trunc('week', d.day)::date), ('month', date_trunc('month', d.day)::date)) AS s (span, period)"
-    "     WHERE d.shard = $1 AND d.app = $2 AND d.day <= $4 AND d.marks IS NOT NULL GROUP BY d.usr, s.span, s.period) w"
-    " LEFT JOIN state.person_period p ON p.shard = $1 AND p.app = $2 AND p.usr = w.usr AND p.interval = w.span"
-    "   AND p.period = w.period"
-    " WHERE p.usr IS NULL OR p.marks IS NULL OR p.marks | w.marks <> p.marks ORDER BY w.usr, w.span, w.period"
-    " ON CONFLICT (shard, app, usr, interval, period) DO UPDATE SET marks = coalesce(p.marks | excluded.marks,"
-    " excluded.marks)";
+    "     WHERE d.shard = $1 AND d.app = $2 AND d.day <= $4 AND d.marks IS NOT NULL GROUP BY d.usr, s.span, s.period) d"
+    "   LEFT JOIN state.person_period p ON p.shard = $1 AND p.app = $2 AND p.usr = d.usr AND p.interval = d.span"
+    "     AND p.period = d.period"
+    "   WHERE p.usr IS NULL OR p.marks IS NULL OR p.marks | d.marks <> p.marks),"
+    " known AS (UPDATE state.person_period p SET marks = coalesce(p.marks | w.marks, w.marks) FROM w WHERE NOT w.is_new"
+    "   AND p.shard = $1 AND p.app = $2 AND p.usr = w.usr AND p.interval = w.span AND p.period = w.period)"
+    " INSERT INTO state.person_period (shard, app, usr, interval, period, marks)"
+    " SELECT $1, $2, usr, span, period, marks FROM w WHERE is_new ORDER BY usr, span, period";
 
 bool marks_has_session_dimensions(const struct app *app)
 {
@@ -111,7 +114,8 @@ enum result marks_close_sessions(const struct stage *stage, struct failure *why)
 enum result marks_drop_periods(const struct stage *stage, struct failure *why)
 {
     const struct app *app = stage->app->definition;
-    bool any = has_event_marks(app) || marks_has_session_dimensions(app) || app->outcome_count > 0;
+    bool any = has_event_marks(app) || marks_has_session_dimensions(app) || app->outcome_count > 0 ||
+        weeks_count_sessions(app);
     if (!any || (!stage_ends_week(stage) && !stage_ends_month(stage)))
         return RESULT_OK;
     return stage_run(stage, "marks.drop", "DELETE FROM state.person_period AS p WHERE p.shard = $1 AND p.app = $2 AND "

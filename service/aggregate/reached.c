@@ -6,6 +6,7 @@
 
 #include "service/aggregate/marks.h"
 #include "service/aggregate/rows.h"
+#include "service/aggregate/weeks.h"
 
 #define THINGS (GOALS_MAX + 2) /* goals, started, completed */
 
@@ -21,6 +22,12 @@ struct reached_period {
     enum family_interval interval;
     int32_t period;
     int32_t sessions;
+    /* What counts by the week; without it no first session. */
+    int32_t engaged;
+    bool has_first;
+    uint8_t first_bin;
+    int64_t first_ms;
+    uint64_t goal_bits;
     bool marked;
     uint8_t marks[FOLD_MARKS_BYTES];
 };
@@ -32,8 +39,9 @@ void reached_begin(struct reached *reached, const struct stage *stage, int32_t f
     bool tiers = false;
     for (size_t i = 0; i < app->outcome_count; i++)
         tiers = tiers || app->outcomes[i].tier_count > 0;
-    *reached = (struct reached){.stage = stage, .first = first, .weeks_wanted = dimensions,
-        .months_wanted = dimensions || tiers, .cells_wanted = dimensions || app->goal_count > 0 || app->completion};
+    *reached = (struct reached){.stage = stage, .first = first,
+        .weeks_wanted = dimensions || weeks_count_sessions(app), .months_wanted = dimensions || tiers,
+        .cells_wanted = dimensions || app->goal_count > 0 || app->completion};
     if (!reached->cells_wanted)
         return;
     reached->days = calloc((size_t)(stage->through - first) + 1, sizeof *reached->days);
@@ -117,12 +125,28 @@ static struct reached_period *period_of(struct reached *reached, const struct ps
     return row;
 }
 
-static void fold_period(struct reached *reached, struct reached_period *row, const struct session_fragment *whole)
+/* The first session of the person's week has the duration that counts; of several that start at once the shortest. */
+static void fold_week(struct reached_period *row, const struct session *session)
+{
+    int64_t start_ms = session->whole.start_ms;
+    uint8_t bin = (uint8_t)session_duration_bin(session);
+    row->engaged += session_is_engaged(session) ? 1 : 0;
+    row->goal_bits |= session->whole.goal_bits & ~(SESSION_STARTED | SESSION_DONE);
+    if (row->has_first && (row->first_ms < start_ms || (row->first_ms == start_ms && row->first_bin <= bin)))
+        return;
+    row->has_first = true;
+    row->first_ms = start_ms;
+    row->first_bin = bin;
+}
+
+static void fold_period(struct reached *reached, struct reached_period *row, const struct session *session)
 {
     const struct app *app = reached->stage->app->definition;
     row->sessions++;
+    if (row->interval == INTERVAL_WEEK && weeks_count_sessions(app))
+        fold_week(row, session);
     for (size_t i = 0; i < app->dimension_count; i++) {
-        uint8_t class = class_of(&app->dimensions[i], whole);
+        uint8_t class = class_of(&app->dimensions[i], &session->whole);
         if (class == FOLD_NO_CLASS)
             continue;
         row->marks[MARKS_BIT(i, class) / 8] |= (uint8_t)(0x80u >> MARKS_BIT(i, class) % 8);
@@ -136,9 +160,9 @@ void reached_session(struct reached *reached, const struct pseudonym *usr, size_
     const struct session_fragment *whole = &session->whole;
     int32_t length;
     if (reached->weeks_wanted)
-        fold_period(reached, period_of(reached, usr, INTERVAL_WEEK, stage_week(day)), whole);
+        fold_period(reached, period_of(reached, usr, INTERVAL_WEEK, stage_week(day)), session);
     if (reached->months_wanted)
-        fold_period(reached, period_of(reached, usr, INTERVAL_MONTH, stage_month(day, &length)), whole);
+        fold_period(reached, period_of(reached, usr, INTERVAL_MONTH, stage_month(day, &length)), session);
     if (!reached->cells_wanted)
         return;
     struct reached_day *of = &reached->days[day - reached->first];
@@ -161,6 +185,32 @@ static void add_intervals(struct db_params *params, const struct reached *reache
     db_array_end(params);
 }
 
+enum period_column { COLUMN_PERIOD, COLUMN_SESSIONS, COLUMN_ENGAGED, COLUMN_FIRST_MS, COLUMN_FIRST_BIN, COLUMN_GOAL_BITS };
+
+static int64_t column_of(const struct reached_period *row, enum period_column column)
+{
+    const int64_t columns[] = {row->period, row->sessions, row->engaged, row->first_ms, row->first_bin,
+        (int64_t)row->goal_bits};
+    return columns[column];
+}
+
+static void add_columns(struct db_params *params, const struct reached *reached)
+{
+    static const enum db_element elements[] = {DB_ELEMENT_DATE, DB_ELEMENT_INT4, DB_ELEMENT_INT4, DB_ELEMENT_INT8,
+        DB_ELEMENT_INT4, DB_ELEMENT_INT8};
+    for (enum period_column column = COLUMN_PERIOD; column <= COLUMN_GOAL_BITS; column++) {
+        bool of_first = column == COLUMN_FIRST_MS || column == COLUMN_FIRST_BIN;
+        db_array_begin(params, elements[column]);
+        for (size_t i = 0; i < reached->period_count; i++) {
+            if (of_first && !reached->periods[i].has_first)
+                db_array_bytes(params, NULL, 0);
+            else
+                db_array_int(params, column_of(&reached->periods[i], column));
+        }
+        db_array_end(params);
+    }
+}
+
 enum result reached_flush(struct reached *reached, struct failure *why)
 {
     if (reached->period_count == 0)
@@ -171,26 +221,20 @@ enum result reached_flush(struct reached *reached, struct failure *why)
         rows_add_name(params, &reached->periods[i].usr);
     db_array_end(params);
     add_intervals(params, reached);
-    db_array_begin(params, DB_ELEMENT_DATE);
-    for (size_t i = 0; i < reached->period_count; i++)
-        db_array_int(params, reached->periods[i].period);
-    db_array_end(params);
-    db_array_begin(params, DB_ELEMENT_INT4);
-    for (size_t i = 0; i < reached->period_count; i++)
-        db_array_int(params, reached->periods[i].sessions);
-    db_array_end(params);
     db_array_begin(params, DB_ELEMENT_BYTEA);
     for (size_t i = 0; i < reached->period_count; i++)
         db_array_bytes(params, reached->periods[i].marked ? reached->periods[i].marks : NULL, FOLD_MARKS_BYTES);
     db_array_end(params);
+    add_columns(params, reached);
     reached->period_count = 0;
     return stage_run(reached->stage, "reached.periods",
-        "INSERT INTO state.person_period AS p (shard, app, usr, interval, period, sessions, marks)"
-        " SELECT $1, $2, usr, span, period, sessions, ('x' || encode(marks, 'hex'))::bit(576) FROM"
-        " unnest($5::bytea[], $6::text[], $7::date[], $8::int[], $9::bytea[]) AS w (usr, span, period, sessions, marks)"
-        " ORDER BY usr, span, period"
-        " ON CONFLICT (shard, app, usr, interval, period) DO UPDATE SET sessions = p.sessions + excluded.sessions,"
-        " marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)",
+        "INSERT INTO state.person_period AS p (shard, app, usr, interval, period, marks, sessions, engaged, first_ms,"
+        " first_bin, goal_bits)"
+        " SELECT $1, $2, usr, span, period, ('x' || encode(marks, 'hex'))::bit(576), sessions, engaged, first_ms,"
+        " first_bin, goal_bits FROM unnest($5::bytea[], $6::text[], $7::bytea[], $8::date[], $9::int[], $10::int[],"
+        " $11::bigint[], $12::int[], $13::bigint[]) AS w (usr, span, marks, period, sessions, engaged, first_ms, first_bin,"
+        " goal_bits) ORDER BY usr, span, period"
+        " ON CONFLICT (shard, app, usr, interval, period) DO UPDATE SET " WEEKS_ADD_PERIOD,
         params, why);
 }
 

@@ -4,39 +4,44 @@
 
 #define BIGGEST "9223372036854775807"
 
-/* Months of the measures in $5. Before the days go. */
+/* Months of the measures in $5. Before the days go. Only the shard's owner writes here: what is not there now will not be
+ * there when it is inserted. */
 static const char fold_sql[] =
-    "INSERT INTO state.person_outcome AS p (shard, app, usr, month, measure, count, sum, most, last_ms, last)"
-    " SELECT $1, $2, usr, date_trunc('month', day)::date, measure, sum(count)::bigint,"
-    "   least(sum(sum), " BIGGEST ")::bigint, max(most), max(last_ms),"
-    "   (max(ARRAY[last_ms, last]))[2] FROM state.person_measure"
-    " WHERE shard = $1 AND app = $2 AND day <= $4 AND measure = ANY ($5::int[]) GROUP BY usr, 4, measure ORDER BY usr, 4"
-    " ON CONFLICT (shard, app, usr, month, measure) DO UPDATE SET count = p.count + excluded.count,"
-    " sum = least(p.sum::numeric + excluded.sum, " BIGGEST ")::bigint, most = greatest(p.most, excluded.most),"
-    " last_ms = greatest(p.last_ms, excluded.last_ms),"
-    " last = CASE WHEN (excluded.last_ms, excluded.last) > (p.last_ms, p.last) THEN excluded.last ELSE p.last END";
+    "WITH w AS MATERIALIZED (SELECT usr, date_trunc('month', day)::date AS month, measure, sum(count)::bigint AS count,"
+    "     least(sum(sum), " BIGGEST ")::bigint AS sum, max(most) AS most, max(last_ms) AS last_ms,"
+    "     (max(ARRAY[last_ms, last]))[2] AS last FROM state.person_measure"
+    "   WHERE shard = $1 AND app = $2 AND day <= $4 AND measure = ANY ($5::int[]) GROUP BY usr, 2, measure),"
+    " known AS (UPDATE state.person_outcome p SET count = p.count + w.count,"
+    "     sum = least(p.sum::numeric + w.sum, " BIGGEST ")::bigint, most = greatest(p.most, w.most),"
+    "     last_ms = greatest(p.last_ms, w.last_ms),"
+    "     last = CASE WHEN (w.last_ms, w.last) > (p.last_ms, p.last) THEN w.last ELSE p.last END"
+    "   FROM w WHERE p.shard = $1 AND p.app = $2 AND p.usr = w.usr AND p.month = w.month AND p.measure = w.measure"
+    "   RETURNING p.usr, p.month, p.measure)"
+    " INSERT INTO state.person_outcome (shard, app, usr, month, measure, count, sum, most, last_ms, last)"
+    " SELECT $1, $2, w.* FROM w WHERE NOT EXISTS (SELECT FROM known k WHERE k.usr = w.usr AND k.month = w.month"
+    "   AND k.measure = w.measure) ORDER BY w.usr, w.month, w.measure";
 
-/* $5: the most samples of a person's day that count. A day with more keeps its mean and spread: `total` samples become $5,
- * `upto` of them in this bin and those below. */
+/* $5: the most samples of a person's day that count. A day with more, of which there are few, keeps its mean and spread:
+ * `total` samples become $5, `upto` of them in this bin and those below. */
 static const char days_sql[] =
     "WITH gone AS (DELETE FROM state.person_measure WHERE shard = $1 AND app = $2 AND day <= $4"
     "   RETURNING usr, day, measure, bin, count, sum),"
-    " sized AS (SELECT day, measure, bin, count, row_number() OVER w = 1 AS first, (sum(count) OVER w)::bigint AS upto,"
-    "     (sum(count) OVER v)::bigint AS total, sum(sum) OVER v AS whole FROM gone"
-    "   WINDOW v AS (PARTITION BY day, usr, measure), w AS (PARTITION BY day, usr, measure ORDER BY bin)),"
-    " kept AS MATERIALIZED (SELECT day, measure, bin, first,"
-    "     CASE WHEN total > $5::bigint THEN upto * $5::bigint / total - (upto - count) * $5::bigint / total"
-    "       ELSE count END AS count,"
-    "     CASE WHEN NOT first THEN 0 WHEN total > $5::bigint THEN div(whole * $5::bigint, total) ELSE whole END AS sum"
-    "   FROM sized)"
+    " person AS MATERIALIZED (SELECT day, measure, usr, sum(count)::bigint AS total, sum(sum) AS whole FROM gone"
+    "   GROUP BY day, measure, usr),"
+    " many AS MATERIALIZED (SELECT day, measure, usr, total FROM person WHERE total > $5::bigint),"
+    " cut AS (SELECT day, measure, bin, upto * $5::bigint / total - (upto - count) * $5::bigint / total AS count FROM"
+    "   (SELECT g.day, g.measure, g.bin, g.count, o.total, (sum(g.count) OVER (PARTITION BY g.day, g.measure, g.usr"
+    "     ORDER BY g.bin))::bigint AS upto FROM many o JOIN gone g USING (day, measure, usr)) g),"
+    " kept AS (SELECT day, measure, bin, count FROM gone g WHERE NOT EXISTS (SELECT FROM many o WHERE o.day = g.day"
+    "     AND o.measure = g.measure AND o.usr = g.usr) UNION ALL SELECT day, measure, bin, count FROM cut)"
     " INSERT INTO state.cell (shard, app, due, number, interval, period, item, n, value, people)"
     " SELECT $1, $2, day, number, 'day', day, measure, n, least(value, " BIGGEST ")::bigint, people FROM ("
     "   SELECT 'measure_bins' AS number, day, measure, bin AS n, sum(count) AS value, count(*) AS people FROM kept"
     "     WHERE count > 0 GROUP BY day, measure, bin"
-    "   UNION ALL SELECT 'measure_count', day, measure, -1, sum(count), count(*) FILTER (WHERE first) FROM kept"
-    "     GROUP BY day, measure"
-    "   UNION ALL SELECT 'measure_sum', day, measure, -1, sum(sum), count(*) FILTER (WHERE first) FROM kept"
-    "     GROUP BY day, measure) c";
+    "   UNION ALL SELECT number, day, measure, -1, CASE number WHEN 'measure_sum' THEN sum ELSE count END, people FROM"
+    "     (SELECT day, measure, sum(least(total, $5::bigint)) AS count, sum(CASE WHEN total > $5::bigint THEN"
+    "       div(whole * $5::bigint, total) ELSE whole END) AS sum, count(*) AS people FROM person GROUP BY day, measure) p"
+    "     CROSS JOIN (VALUES ('measure_count'), ('measure_sum')) AS v (number)) c";
 
 /* $5 … $8, an outcome each: position, measure, aggregate, most thousandths of a step that count; $9, $10, a tier each:
  * outcome, sessions a week. Persons below the first tier are in none. */

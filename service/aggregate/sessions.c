@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "anonymizer/release/family.h"
+#include "anonymizer/release/policy.h"
 #include "service/aggregate/reached.h"
 #include "service/aggregate/rows.h"
 #include "service/aggregate/session.h"
+#include "service/base/clock.h"
 
 #define PAGE_ROWS 20000
 
@@ -125,24 +127,26 @@ static void carry_over(struct session_pass *pass, const struct pseudonym *usr, c
 
 /* Merge one user's fragments pieces[0..count-1], and leave out what is of sessions that began on sealed days. Returns how
  * many are left. Merged first: what arrived since goes with what it touches, in whatever batches it came. */
-static size_t leave_carried(struct session_pass *pass, const struct pseudonym *usr, size_t count)
+static size_t leave_carried(struct session_pass *pass, const struct pseudonym *usr, struct session_fragment *pieces,
+    size_t count)
 {
-    count = session_merge(pass->pieces, count, pass->stage->app->definition->session_timeout_ms);
+    count = session_merge(pieces, count, pass->stage->app->definition->session_timeout_ms);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!is_carried(pass, usr, &pass->pieces[i]))
-            pass->pieces[kept++] = pass->pieces[i];
+        if (!is_carried(pass, usr, &pieces[i]))
+            pieces[kept++] = pieces[i];
     }
     return kept;
 }
 
 /* Count the sessions of one user's fragments pieces[0..count-1]. person tells users of this pass apart. */
-static void count_user(struct session_pass *pass, const struct pseudonym *usr, size_t count, size_t person)
+static void count_pieces(struct session_pass *pass, const struct pseudonym *usr, struct session_fragment *pieces,
+    size_t count, size_t person)
 {
     const struct calendar *calendar = pass->stage->app->calendar;
     int64_t end_ms = calendar_end_ms(calendar, pass->stage->through);
-    count = leave_carried(pass, usr, count);
-    size_t sessions = session_assemble(pass->pieces, count, pass->stage->app->definition->session_timeout_ms, pass->sessions);
+    count = leave_carried(pass, usr, pieces, count);
+    size_t sessions = session_assemble(pieces, count, pass->stage->app->definition->session_timeout_ms, pass->sessions);
     for (size_t i = 0; i < sessions; i++) {
         const struct session_fragment *whole = &pass->sessions[i].whole;
         int32_t day = calendar_day(calendar, whole->start_ms);
@@ -153,6 +157,30 @@ static void count_user(struct session_pass *pass, const struct pseudonym *usr, s
         reached_session(&pass->reached, usr, person, day, &pass->sessions[i], counts);
         if (whole->end_ms >= end_ms)
             carry_over(pass, usr, whole);
+    }
+}
+
+/* The first ms of the month after the one in which ms lies. */
+static int64_t month_end_ms(const struct calendar *calendar, int64_t ms)
+{
+    int year;
+    unsigned month, date;
+    clock_civil_from_days(calendar_day(calendar, ms), &year, &month, &date);
+    int32_t next = clock_days_from_civil(year + (month == 12), month % 12 + 1, 1);
+    return next < CALENDAR_LAST_DAY ? calendar_start_ms(calendar, next) : INT64_MAX;
+}
+
+/* Count one user's fragments pass->pieces[0..count-1], which come in order of start. Under a differentially private preset
+ * a session ends with its month: else who never pauses would, by a month more or less, move every later cut, and so every
+ * later session. */
+static void count_user(struct session_pass *pass, const struct pseudonym *usr, size_t count, size_t person)
+{
+    bool cut = policy_is_private(pass->stage->app->definition->preset);
+    for (size_t first = 0, next; first < count; first = next) {
+        int64_t end_ms = cut ? month_end_ms(pass->stage->app->calendar, pass->pieces[first].start_ms) : INT64_MAX;
+        for (next = first + 1; next < count && pass->pieces[next].start_ms < end_ms;)
+            next++;
+        count_pieces(pass, usr, pass->pieces + first, next - first, person);
     }
 }
 

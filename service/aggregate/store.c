@@ -55,7 +55,7 @@ enum result store_load_apps(struct db *db, struct shard *shard, struct failure *
         struct fold_app *app = &apps[i];
         *app = (struct fold_app){.app = known[i].definition->id, .definition = known[i].definition,
             .calendar = known[i].calendar, .activity_through = FOLD_NO_DAY, .sessions_through = FOLD_NO_DAY,
-            .folded_through = FOLD_NO_DAY, .epoch = -1};
+            .expired = {FOLD_NO_DAY, FOLD_NO_DAY, FOLD_NO_DAY}, .epoch = -1};
         while (row < PQntuples(rows) && (uint32_t)db_get_int4(rows, row, 0) < app->app)
             row++;
         if (row < PQntuples(rows) && (uint32_t)db_get_int4(rows, row, 0) == app->app) {
@@ -70,7 +70,7 @@ enum result store_load_apps(struct db *db, struct shard *shard, struct failure *
         }
         const struct fold_app *last = shard_find_app(shard, app->app);
         if (last != NULL)
-            app->folded_through = last->folded_through;
+            app->expired = last->expired;
         /* An epoch met since the last flush is not in the database yet. */
         if (last != NULL && last->epoch > app->epoch) {
             app->epoch = last->epoch;
@@ -199,6 +199,8 @@ static struct db_params *day_params(const struct shard *shard, bool anonymous, s
  * something in it changes; in the order of the key, so that neighbours in the index are written together. */
 #define DAYS "unnest($2::int[], $3::bytea[], $4::date[], $5::int[], $6::int[], $7::date[])" \
              " AS d (app, usr, day, events, views, receipt)"
+/* What a table adds to a count of a day, whatever a client sends in it: one that does not fit fails every flush from then on. */
+#define ADDED(table, count) count " = least(" table "." count "::bigint + excluded." count ", 2147483647)::int"
 static const char *const person_sql[][2] = {
     {"store.person",
         "INSERT INTO state.person AS p (shard, app, usr, first_day, last_receipt)"
@@ -219,8 +221,7 @@ static const char *const person_sql[][2] = {
     {"store.person_day",
         "INSERT INTO state.person_day AS p (shard, app, usr, day, events, views)"
         " SELECT $1, app, usr, day, events, views FROM " DAYS " ORDER BY app, day, usr"
-        " ON CONFLICT (shard, app, day, usr) DO UPDATE SET events = p.events + excluded.events,"
-        " views = p.views + excluded.views"},
+        " ON CONFLICT (shard, app, day, usr) DO UPDATE SET " ADDED("p", "events") ", " ADDED("p", "views")},
 };
 
 /* The last of them where days have marks, $8. */
@@ -228,8 +229,8 @@ static const char marked_sql[] =
     "INSERT INTO state.person_day AS p (shard, app, usr, day, events, views, marks)"
     " SELECT $1, app, usr, day, events, views, marks FROM unnest($2::int[], $3::bytea[], $4::date[], $5::int[], $6::int[],"
     "   $7::date[], $8::varbit[]) AS d (app, usr, day, events, views, receipt, marks) ORDER BY app, day, usr"
-    " ON CONFLICT (shard, app, day, usr) DO UPDATE SET events = p.events + excluded.events,"
-    " views = p.views + excluded.views, marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)";
+    " ON CONFLICT (shard, app, day, usr) DO UPDATE SET " ADDED("p", "events") ", " ADDED("p", "views") ","
+    " marks = coalesce(p.marks | excluded.marks, p.marks, excluded.marks)";
 
 /* Append the marks of the days that day_params takes. */
 static void add_marks(struct db_params *params, const struct fold *fold)
@@ -265,7 +266,7 @@ static enum result write_persons(struct db *db, const struct shard *shard, struc
         result = db_run(db, "store.visitor_day",
             "INSERT INTO state.visitor_day AS v (shard, app, visitor, day, events)"
             " SELECT $1, app, usr, day, events FROM " DAYS
-            " ON CONFLICT (shard, app, day, visitor) DO UPDATE SET events = v.events + excluded.events",
+            " ON CONFLICT (shard, app, day, visitor) DO UPDATE SET " ADDED("v", "events"),
             params, NULL, why);
     db_params_free(params);
     return result;
@@ -495,6 +496,6 @@ enum result store_expire(struct db *db, struct shard *shard, int64_t now_ms, str
     struct expiry expiry = {.shard = shard, .now_ms = now_ms};
     enum result result = db_transaction(db, expire_body, &expiry, why);
     for (size_t i = 0; result == RESULT_OK && i < shard->app_count; i++)
-        shard->apps[i].folded_through = shard->apps[i].activity_through;
+        shard->apps[i].expired = expire_mark(shard, &shard->apps[i], now_ms);
     return result;
 }

@@ -111,6 +111,7 @@ static const struct shape_member tier_members[] = {
 
 /* Names that the read API gives to metrics of its own. */
 static const char *const metric_names[] = {"active_users", "new_users", "returning_users", "resurrected_users",
+    "retention_on_or_after",
     "sessions", "engaged_sessions", "single_event_sessions", "events", "page_views", "visitors", "session_duration",
     "session_duration_p50", "session_duration_p90", "session_durations", "engaged_time", "engagement_rate",
     "bounce_rate", "interaction_frequency", "stickiness", "growth_rate", "retention", "dimension_users",

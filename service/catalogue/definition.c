@@ -12,6 +12,7 @@
 #define TITLE {"title", SHAPE_TEXT, false, 1, 200, NULL}
 #define DEFINITION_MAX_BYTES (4 * 1024 * 1024)
 #define NUMBER_STEPS_MAX 1e9
+#define NUMBER_MAX 9007199254740992.0 /* 2^53: larger ones come back from the database as integers that JSON readers refuse */
 #define MONTH_MAX_DAYS 31
 
 static const char *const consents[] = {"none", "required", NULL};
@@ -300,6 +301,8 @@ static enum result compile_number(const json_t *object, const struct shape_place
         return shape_fail(at, "step", why, "is too small: at most 1000000000 steps may lie between min and max");
     if ((prop->max - prop->min) / prop->step < 1)
         return shape_fail(at, "step", why, "is greater than max - min");
+    if (prop->min < -NUMBER_MAX || prop->max > NUMBER_MAX)
+        return shape_fail(at, prop->max > NUMBER_MAX ? "max" : "min", why, "must lie within 9007199254740992 of 0");
     return RESULT_OK;
 }
 
@@ -712,15 +715,6 @@ enum result definition_check_successor(const struct app *now, const struct app *
     }
     kept = check_routes_follow(now, next, why);
     return kept == RESULT_OK ? succession_check(now, next, why) : kept;
-}
-
-enum result definition_check_releasable(const struct app *app, struct failure *why)
-{
-    if (!presets[app->preset].protects)
-        return RESULT_OK;
-    struct shape_place at = {.member = "privacy"};
-    return shape_fail(&at, "preset", why, "preset %s needs the noise of the release layer, which this build does not have "
-        "yet: use threshold-only or exact with allow_unprotected", presets[app->preset].name);
 }
 
 /* Looking up */

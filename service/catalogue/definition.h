@@ -32,10 +32,6 @@ void definition_free(struct app *app);
  * RESULT_INVALID with the member. */
 enum result definition_check_successor(const struct app *now, const struct app *next, struct failure *why);
 
-/* Whether this build's release layer can publish under app's preset. RESULT_INVALID with privacy.preset and what to
- * choose instead. */
-enum result definition_check_releasable(const struct app *app, struct failure *why);
-
 /* The index of the event called name, of the property called name, of the value text of an enumeration; -1 if there
  * is none. All strings are NUL-terminated and borrowed. */
 int definition_find_event(const struct app *app, const char *name);

@@ -88,6 +88,16 @@ static bool is_unprotected(enum app_preset preset)
     return preset == APP_PRESET_THRESHOLD || preset == APP_PRESET_EXACT;
 }
 
+/* What everybody who adds, changes or lists such an app is told. */
+static void warn_unprotected(const struct app *app)
+{
+    if (app->preset == APP_PRESET_EXACT)
+        printf("WARNING: app %s releases exact numbers (preset exact): nothing protects the people in them\n", app->name);
+    else if (app->preset == APP_PRESET_THRESHOLD)
+        printf("WARNING: the numbers of app %s are not differentially private (preset threshold-only): nothing protects the people"
+               " in them from those who know or send some of the events\n", app->name);
+}
+
 static void hex(const uint8_t hash[32], char out[65])
 {
     sodium_bin2hex(out, 65, hash, 32);
@@ -192,6 +202,7 @@ static void say_next_step(const struct app *app)
 {
     printf("added app %s: %zu events, preset %s, time zone %s\n", app->name, app->event_count,
         apps_preset_name(app->preset), app->time_zone);
+    warn_unprotected(app);
     if (app->preset == APP_PRESET_THRESHOLD)
         printf("A threshold-only app takes events from your servers only. Next:\n  throng key add --scope ingest:%s\n",
             app->name);
@@ -207,8 +218,6 @@ static int add(struct command_context *context, const char *path)
     struct draft draft;
     struct db *db = NULL;
     enum result result = read_draft(path, &draft, &why);
-    if (result == RESULT_OK)
-        result = definition_check_releasable(&draft.app, &why);
     if (result == RESULT_OK && (db = command_db(context, "app", true)) == NULL) {
         free_draft(&draft);
         return 1;
@@ -321,7 +330,8 @@ static void say_from_now(const json_t *differences)
     }
 }
 
-static void print_applied(struct command_context *context, const struct apps_row *now, json_t *differences)
+static void print_applied(struct command_context *context, const struct apps_row *now, const struct app *next,
+    json_t *differences)
 {
     bool same = json_array_size(differences) == 0;
     if (context->json) {
@@ -334,11 +344,16 @@ static void print_applied(struct command_context *context, const struct apps_row
     }
     if (same) {
         printf("app %s is unchanged: version %d says the same\n", now->app.name, (int)now->version);
+        warn_unprotected(next);
         return;
     }
     printf("app %s, version %d -> %d:\n", now->app.name, (int)now->version, (int)now->version + 1);
     diff_print(differences);
     say_from_now(differences);
+    if (next->preset != now->app.preset && !is_unprotected(next->preset))
+        printf("Months with released numbers stay under preset %s; preset %s begins with the next one.\n",
+            apps_preset_name(now->app.preset), apps_preset_name(next->preset));
+    warn_unprotected(next);
 }
 
 static enum result apply_draft(struct command_context *context, struct db *db, const struct draft *draft,
@@ -362,7 +377,7 @@ static enum result apply_draft(struct command_context *context, struct db *db, c
             result = db_transaction(db, apply_in_transaction, &change, why);
     }
     if (result == RESULT_OK)
-        print_applied(context, &now, differences);
+        print_applied(context, &now, &draft->app, differences);
     else if (!context->json)
         diff_print(differences);
     json_decref(differences);
@@ -376,8 +391,6 @@ static int apply(struct command_context *context, const char *path)
     struct failure why = {0};
     struct draft draft;
     enum result result = read_draft(path, &draft, &why);
-    if (result == RESULT_OK)
-        result = definition_check_releasable(&draft.app, &why);
     if (result != RESULT_OK) {
         free_draft(&draft);
         return command_fail("app", &why);
@@ -402,14 +415,13 @@ static int check(struct command_context *context, const char *path)
         free_draft(&draft);
         return command_fail("app", &why);
     }
-    bool releasable = definition_check_releasable(&draft.app, &why) == RESULT_OK;
     if (context->json)
-        printf("{\"app\":\"%s\",\"valid\":true,\"releasable\":%s}\n", draft.app.name, releasable ? "true" : "false");
+        printf("{\"app\":\"%s\",\"valid\":true}\n", draft.app.name);
     else
         printf("ok: app %s, %zu events, %zu routes, preset %s, time zone %s\n", draft.app.name, draft.app.event_count,
             draft.app.route_count, apps_preset_name(draft.app.preset), draft.app.time_zone);
-    if (!releasable && !context->json)
-        printf("valid, but cannot be added: %s\n", why.text);
+    if (!context->json)
+        warn_unprotected(&draft.app);
     free_draft(&draft);
     return 0;
 }
@@ -436,6 +448,22 @@ static json_t *list_row(const PGresult *rows, int row)
         (int)db_get_int4(rows, row, 1), "mode", db_get_text(rows, row, 2), "time_zone", db_get_text(rows, row, 4), "preset",
         preset, "events", (json_int_t)events, "sealed_through",
         text_or_null(rows, row, 5), "twin_of", text_or_null(rows, row, 6), "lives_until", text_or_null(rows, row, 7));
+}
+
+/* Test apps are exact and never released. */
+static void warn_of_list(const json_t *list)
+{
+    size_t index;
+    json_t *row;
+    json_array_foreach(list, index, row)
+    {
+        const char *preset = json_string_value(json_object_get(row, "preset"));
+        bool unprotected = strcmp(preset, apps_preset_name(APP_PRESET_EXACT)) == 0 ||
+            strcmp(preset, apps_preset_name(APP_PRESET_THRESHOLD)) == 0;
+        if (unprotected && json_object_get(row, "twin_of") == NULL)
+            printf("WARNING: the numbers of app %s are not differentially private (preset %s)\n",
+                json_string_value(json_object_get(row, "app")), preset);
+    }
 }
 
 static void print_list(const json_t *list)
@@ -469,6 +497,7 @@ static void print_list(const json_t *list)
     }
     grid_print(grid, stdout);
     grid_free(grid);
+    warn_of_list(list);
 }
 
 static int list(struct command_context *context)

@@ -82,6 +82,7 @@ static void set_places(struct install *install)
     install_set(&config->redis_socket, "%s/run/redis.sock", install->data);
     install_set(&config->redis_user, "%s", "");
     install_set(&config->ingest_state, "%s/ingest", install->data);
+    install_set(&config->release_state, "%s/release", install->data);
 }
 
 static enum result write_conninfo(struct install *install, const char *role, const char *secret, const char *name,

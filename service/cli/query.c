@@ -17,6 +17,7 @@
 #include "api/series/counted.h"
 #include "api/series/items.h"
 #include "api/series/layout.h"
+#include "api/series/notice.h"
 #include "service/cli/apps.h"
 #include "service/cli/command.h"
 #include "service/cli/flags.h"
@@ -91,6 +92,8 @@ static void set_numbers(json_t *row, bool whole, const struct series_point *poin
     json_object_set_new(row, "low", json_number(whole, point->bounded, point->low));
     json_object_set_new(row, "high", json_number(whole, point->bounded, point->high));
     json_object_set_new(row, "reliability", json_string(point->reliability));
+    if (point->clamped)
+        json_object_set_new(row, "clamped", json_true());
 }
 
 static json_t *point_json(const struct query *query, size_t index)
@@ -287,6 +290,7 @@ static void share_cell(struct grid *grid, const struct series_point *cell, const
         return;
     }
     series_ratio(cell, size, 100, false, &share);
+    series_clamp(&share, 0, 100);
     if (size->known && size->value <= 0)
         grid_cell(grid, "·");
     else if (share.known)
@@ -342,11 +346,21 @@ static void print_protection(const struct query *query)
         printf("preset %s: not differentially private; values of fewer than %d people are suppressed (—), the others rounded"
                " to 5; not protected against anyone who can submit events\n",
             query->answer.preset, query->answer.k);
+    else if (strcmp(query->answer.protection, "none") == 0 && strcmp(query->answer.mechanism, "none") != 0)
+        printf("preset %s, but of months without noise too: not called protected (%s, sigma2 %s)\n", query->answer.preset,
+            query->answer.mechanism, query->answer.sigma2);
     else if (strcmp(query->answer.protection, "none") == 0)
         printf("preset %s: no protection; exact counts, for tests and data that is public anyway\n", query->answer.preset);
     else
         printf("preset %s: differentially private (%s, sigma2 %s), suppressed (—) below k = %d\n", query->answer.preset,
             query->answer.mechanism, query->answer.sigma2, query->answer.k);
+}
+
+static void print_notice(const struct query *query)
+{
+    char text[NOTICE_BYTES];
+    if (notice_write(&query->question, &query->answer, text))
+        puts(text);
 }
 
 static void print_table(const struct query *query)
@@ -358,7 +372,7 @@ static void print_table(const struct query *query)
         puts("nothing is released for these periods yet: a day is released when it is closed, see `throng status`");
         return;
     }
-    if (metric->kind == METRIC_KIND_RETENTION)
+    if (metric_has_cohorts(metric))
         print_matrix(query);
     else
         print_series(query);
@@ -367,6 +381,7 @@ static void print_table(const struct query *query)
     else if (query->answer.bin_count > 0)
         print_bins(query);
     print_protection(query);
+    print_notice(query);
 }
 
 /* --- options ------------------------------------------------------------------------------------------------------- */

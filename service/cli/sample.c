@@ -16,6 +16,7 @@
 #define DEFINITION "schema/apps/" SAMPLE_APP ".json"
 #define KEY "sample-key"
 #define READ_KEY "sample-read-key"
+#define WRITE_KEY "sample-write-key"
 #define SENT "sample-sent" /* holds the last day to seal */
 #define FILLED "sample-filled"
 
@@ -78,9 +79,9 @@ static enum result keep_key(const struct install *install, const char *name, int
     return result;
 }
 
-/* Make a key of scope and keep it as the secret called name, unless it is there. */
-static enum result add_key(const struct install *install, struct supervise *supervise, const char *name, const char *scope,
-    struct failure *why)
+/* Make a key by this program's command of `count` words and keep it as the secret called name, unless it is there. */
+static enum result add_key(const struct install *install, struct supervise *supervise, const char *name,
+    const char *const *words, size_t count, struct failure *why)
 {
     int status = 1;
     char path[DATADIR_PATH_BYTES];
@@ -92,13 +93,11 @@ static enum result add_key(const struct install *install, struct supervise *supe
         return RESULT_FAILED;
     }
     char *log = install_log(install, "sample");
-    struct child_plan plan = install_command(install, "key", log);
+    struct child_plan plan = install_command(install, words[0], log);
     plan.output_fd = fd;
     words_add(&plan.arguments, "--json");
-    words_add(&plan.arguments, "key");
-    words_add(&plan.arguments, "add");
-    words_add(&plan.arguments, "--scope");
-    words_add(&plan.arguments, "%s:" SAMPLE_APP, scope);
+    for (size_t i = 0; i < count; i++)
+        words_add(&plan.arguments, "%s", words[i]);
     enum result result = run(supervise, &plan, log, &status, why);
     if (result == RESULT_OK)
         result = keep_key(install, name, fd, why);
@@ -106,18 +105,29 @@ static enum result add_key(const struct install *install, struct supervise *supe
     return result;
 }
 
+static enum result add_keys(const struct install *install, struct supervise *supervise, struct failure *why)
+{
+    static const char *const send[] = {"key", "add", "--scope", "ingest:" SAMPLE_APP};
+    static const char *const read[] = {"key", "add", "--scope", "read:" SAMPLE_APP};
+    static const char *const write[] = {"app", "key", SAMPLE_APP};
+    struct failure none = {0};
+    enum result result = add_key(install, supervise, KEY, send, sizeof send / sizeof *send, why);
+    if (result == RESULT_OK)
+        result = add_key(install, supervise, READ_KEY, read, sizeof read / sizeof *read, why);
+    /* An app of an earlier start may be of a preset that has no keys for pages: it does without. */
+    if (result == RESULT_OK)
+        (void)add_key(install, supervise, WRITE_KEY, write, sizeof write / sizeof *write, &none);
+    return result;
+}
+
 enum result sample_add(const struct install *install, struct supervise *supervise, struct failure *why)
 {
     char key[SECRETS_MAX_BYTES];
-    bool there = false;
-    if (sample_key(install, key, NULL) == RESULT_OK)
-        return add_key(install, supervise, READ_KEY, "read", why);
-    enum result result = is_there(install, supervise, &there, why);
+    bool there = sample_key(install, key, NULL) == RESULT_OK;
+    enum result result = there ? RESULT_OK : is_there(install, supervise, &there, why);
     if (result == RESULT_OK && !there)
         result = add_app(install, supervise, why);
-    if (result == RESULT_OK)
-        result = add_key(install, supervise, KEY, "ingest", why);
-    return result == RESULT_OK ? add_key(install, supervise, READ_KEY, "read", why) : result;
+    return result == RESULT_OK ? add_keys(install, supervise, why) : result;
 }
 
 /* The crowd comes in two steps, each with its mark, so that either may be interrupted: its events are sent, then the days
@@ -184,7 +194,7 @@ static void note_sent(void *context, bool success)
 
 enum result sample_fill(const struct install *install, struct supervise *supervise, bool *started, struct failure *why)
 {
-    static const char *const words[] = {"simulate", "--app", SAMPLE_APP, "--users", "400", "--days", "60", "--seed", "1",
+    static const char *const words[] = {"simulate", "--app", SAMPLE_APP, "--users", "3000", "--days", "60", "--seed", "1",
         "--no-seal"};
     char path[DATADIR_PATH_BYTES];
     *started = access(datadir_join(path, install->data, FILLED), F_OK) != 0;
@@ -204,4 +214,9 @@ enum result sample_key(const struct install *install, char out[SECRETS_MAX_BYTES
 enum result sample_read_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why)
 {
     return secrets_read(install->secrets, READ_KEY, out, why);
+}
+
+enum result sample_write_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why)
+{
+    return secrets_read(install->secrets, WRITE_KEY, out, why);
 }

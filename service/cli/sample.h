@@ -1,8 +1,7 @@
 /*
- * The sample app of `throng up`: added at first start, with a key to send events and one to read its
- * numbers, and filled by a simulated crowd in the
- * background. What is done is marked in DATA/secrets/sample-key and sample-read-key, DATA/sample-sent and
- * DATA/sample-filled; what was interrupted goes on.
+ * The sample app of `throng up`: added at first start, with a key to send events, one for pages and
+ * one to read its numbers, and filled by a simulated crowd in the background. What is done is marked in
+ * DATA/secrets/sample-key, sample-write-key and sample-read-key, DATA/sample-sent and DATA/sample-filled; what was interrupted goes on.
  *
  * Sees:     the sample app's keys.
  * Uses:     this program's own commands app, key, simulate and seal, as child processes.
@@ -30,5 +29,8 @@ enum result sample_fill(const struct install *install, struct supervise *supervi
 enum result sample_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why);
 /* As sample_key, the key that reads the app's numbers. */
 enum result sample_read_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why);
+
+/* As sample_key, the write key, which pages may show. RESULT_NOT_FOUND too if the app takes none. */
+enum result sample_write_key(const struct install *install, char out[SECRETS_MAX_BYTES], struct failure *why);
 
 #endif

@@ -152,6 +152,30 @@ static void print_reading(const struct install *install)
         say(".");
 }
 
+/* Whether the beacon, which sends to `events` beside its own address, needs no telling where to. */
+static bool is_beside(const char *beacon, const char *events)
+{
+    const char *name = strrchr(beacon, '/');
+    size_t folder = name == NULL ? 0 : (size_t)(name + 1 - beacon);
+    return strncmp(beacon, events, folder) == 0 && strcmp(events + folder, "events") == 0;
+}
+
+/* How a page counts its views. */
+static void print_snippet(const struct install *install)
+{
+    char key[SECRETS_MAX_BYTES];
+    const struct config *config = install->config;
+    if (config->ingest_beacon_path[0] == '\0' || sample_write_key(install, key, NULL) != RESULT_OK)
+        return;
+    (void)printf("Pages of the app's origins (http://localhost:8000 is one) count their views with this in their <head>. Its write\n"
+                 "key, %s, may be seen by anybody:\n\n"
+                 "  <script async src=\"http://%s%s\" data-key=\"%s\" data-user=\"me\"", key, config->ingest_listen,
+        config->ingest_beacon_path, key);
+    if (!is_beside(config->ingest_beacon_path, config->ingest_events_path))
+        (void)printf(" data-events=\"http://%s%s\"", config->ingest_listen, config->ingest_events_path);
+    say("></script>\n");
+}
+
 /* What a newcomer can do now. */
 static void print_banner(const struct install *install, bool crowd)
 {
@@ -165,10 +189,11 @@ static void print_banner(const struct install *install, bool crowd)
             say("A simulated crowd is filling the app `" SAMPLE_APP "` in the background.");
         (void)printf("\nSend a first event:\n\n"
                      "  curl -sS http://%s%s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n"
-                     "    -d '{\"events\":[{\"name\":\"page_view\",\"ts\":'$(date +%%s)'000,\"user\":\"me\",\"props\":{\"page\":\"/\"}}]}'\n\n"
-                     "See what was released about the (simulated) crowd:\n\n"
+                     "    -d '{\"events\":[{\"name\":\"page_view\",\"ts\":'$(date +%%s)'000,\"user\":\"me\",\"props\":{\"page\":\"/\"}}]}'\n\n",
+            install->config->ingest_listen, install->config->ingest_events_path, key);
+        print_snippet(install);
+        (void)printf("See what was released about the (simulated) crowd:\n\n"
                      "  %s --data %s query --app " SAMPLE_APP " active_users\n",
-            install->config->ingest_listen, install->config->ingest_events_path, key,
             self[0] == '\0' ? "throng" : self, install->data);
     }
     print_reading(install);

@@ -1,6 +1,7 @@
 #include "service/http/reply.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,20 @@ void reply_header(struct reply *reply, const char *name, const char *value)
     reply->headers[reply->header_count].name = name;
     reply->headers[reply->header_count].value = value;
     reply->header_count++;
+}
+
+bool reply_has_tag(const char *list, const char *tag)
+{
+    size_t wanted = strlen(tag);
+    while (*(list += strspn(list, ", \t")) != '\0') {
+        size_t length = strcspn(list, ", \t");
+        const char *found = strncmp(list, "W/", 2) == 0 ? list + 2 : list;
+        size_t rest = length - (size_t)(found - list);
+        if ((length == 1 && *list == '*') || (rest == wanted && memcmp(found, tag, wanted) == 0))
+            return true;
+        list += length;
+    }
+    return false;
 }
 
 static void add_headers(struct MHD_Response *response, const struct reply *reply)
@@ -27,9 +42,12 @@ static void add_headers(struct MHD_Response *response, const struct reply *reply
 
 struct MHD_Response *reply_make(struct reply *reply)
 {
-    size_t length = reply->body == NULL ? 0 : strlen(reply->body);
-    struct MHD_Response *response = MHD_create_response_from_buffer(length, reply->body,
-        reply->body == NULL ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response;
+    if (reply->body != NULL)
+        response = MHD_create_response_from_buffer(strlen(reply->body), reply->body, MHD_RESPMEM_MUST_FREE);
+    else
+        response = MHD_create_response_from_buffer(reply->constant_length, (void *)(uintptr_t)reply->constant,
+            MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         free(reply->body);
     else

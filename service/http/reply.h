@@ -11,6 +11,7 @@
 #define THRONG_HTTP_REPLY_H
 
 #include <microhttpd.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "service/base/metrics.h"
@@ -26,6 +27,8 @@ struct reply {
     const char *content_type; /* NULL: no Content-Type */
     const char *cache_control; /* NULL: no-store */
     char *body;               /* from malloc, NUL-terminated; reply_send takes it. NULL: empty */
+    const char *constant;     /* instead of body: bytes that outlive every answer */
+    size_t constant_length;
     size_t header_count;
     struct {
         const char *name;
@@ -35,6 +38,10 @@ struct reply {
 
 /* Add a header; at most REPLY_HEADERS_MAX. */
 void reply_header(struct reply *reply, const char *name, const char *value);
+
+/* Whether a list of tags, weak or strong, has this strong one, quotes and all, or is "*": If-None-Match as RFC 9110, section
+ * 13.1.2, has it. */
+bool reply_has_tag(const char *list, const char *tag);
 
 /* Make an answer that can be queued any number of times, on any connection; takes reply's body. The caller destroys it
  * with MHD_destroy_response. NULL if memory is short. */

@@ -8,6 +8,7 @@
 
 #include "service/base/clock.h"
 #include "service/ingest/admin.h"
+#include "service/ingest/beacon.h"
 #include "service/ingest/events.h"
 
 #define CONNECTION_MEMORY_BYTES (16u * 1024)
@@ -132,6 +133,11 @@ static void route(const struct server *server, struct exchange *exchange, const 
     if (!server->admin && strcmp(path, server->service->config->ingest_events_path) == 0) {
         exchange->endpoint = METRICS_ENDPOINT_EVENTS;
         events_begin_public(exchange, method);
+        return;
+    }
+    if (!server->admin && strcmp(path, server->service->config->ingest_beacon_path) == 0) {
+        exchange->endpoint = METRICS_ENDPOINT_BEACON;
+        beacon_begin(exchange, method);
         return;
     }
     if (strcmp(path, "/health/live") == 0)

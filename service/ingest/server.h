@@ -1,11 +1,11 @@
 /*
  * Ingest's two HTTP servers: the public listener and the admin socket. Routes, connections and their deadlines.
  *
- * Public:  POST, OPTIONS ingest.events_path · GET /health/live
+ * Public:  POST, OPTIONS ingest.events_path · GET ingest.beacon_path · GET /health/live
  * Admin:   POST /v1/apps/{app}/events[?mode=import] · GET /v1/keys · POST /v1/keys/{app}/ratchet · GET /v1/node
  *
  * Sees:     requests, while they last; logs none of it.
- * Uses:     libmicrohttpd (an epoll thread pool), exchange, events, admin.
+ * Uses:     libmicrohttpd (an epoll thread pool), exchange, events, beacon, admin.
  * Threads:  its own; server_sweep in one.
  * Failure:  RESULT_FAILED if a daemon cannot be started.
  */

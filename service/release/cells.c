@@ -140,6 +140,14 @@ static const char declared_rows[] =
     " SELECT day, metric, interval, n, value, people, -1 AS item FROM plain"
     " UNION ALL SELECT closes, number, interval, n, value, people, item::int FROM declared WHERE number <> 'entity_count'";
 
+/* Of sessions what is made for the noise: each person's week or month clamped. $5, $6 and $9 are those of the other one. */
+static const char private_sessions[] =
+    "SELECT due AS day, number, interval, n, least(sum(value), " VALUE_MAX ")::bigint, sum(people)::bigint, item::int"
+    " FROM state.cell JOIN unnest($7::text[], $8::text[]) AS w (number, interval) USING (number, interval)"
+    " WHERE shard = ANY ($2) AND app = $1 AND due BETWEEN $3 AND $4"
+    "   AND $5::int IS NOT NULL AND $6::boolean IS NOT NULL AND $9::text[] IS NOT NULL"
+    " GROUP BY due, number, interval, item, n";
+
 /* One statement of parts, each of which is within what C promises of the length of a string. */
 static const char *whole(char sql[SQL_BYTES], const char *sums, const char *rows, const char *more)
 {
@@ -172,26 +180,37 @@ static enum result take(const PGresult *result, struct cells *cells, struct fail
         row->key.day = db_get_date(result, at, 0);
         row->key.interval = family_interval_named(db_get_text(result, at, 2));
         row->key.number = family_number_named(db_get_text(result, at, 1), row->key.interval);
-        row->key.n = db_get_int4(result, at, 3);
-        row->key.item = db_get_int4(result, at, 6);
-        row->cell = (struct cell){.value = db_get_int8(result, at, 4), .people = db_get_int8(result, at, 5)};
         if (row->key.number == NUMBER_COUNT) {
             failure_set(why, "", "a sum names no number of families.def");
             return RESULT_CORRUPT;
         }
+        row->key.n = db_get_int4(result, at, 3);
+        /* What is about no declared thing has item 0 in state.cell. */
+        row->key.item = declared_has_items(row->key.number) ? db_get_int4(result, at, 6) : -1;
+        row->cell = (struct cell){.value = db_get_int8(result, at, 4), .people = db_get_int8(result, at, 5)};
     }
     qsort(cells->rows, cells->count, sizeof *cells->rows, compare);
     return RESULT_OK;
 }
 
 /* Whether the weeks and months of a declared number are sums of its days: not where people are counted, who have days in
- * common, nor what is only made by the month. */
-static bool is_summed(const struct family_number_row *row)
+ * common, nor what is only made by the month, nor what is clamped by the week. */
+static bool is_summed(const struct cells_range *range, const struct family_number_row *row)
 {
-    return row->rule != RULE_DISTINCT && (row->intervals >> INTERVAL_WEEK & 1u) != 0;
+    return range->policy->protection != PROTECTION_DP && row->rule != RULE_DISTINCT &&
+        (row->intervals >> INTERVAL_WEEK & 1u) != 0;
 }
 
-/* The declared numbers of stage in the intervals in which they may leave, as parallel arrays; then those that are summed. */
+/* Whether number is in state.cell. */
+static bool is_declared(const struct cells_range *range, enum family_number number)
+{
+    if (declared_has_items(number))
+        return declared_items(range->app, number) > 0;
+    bool by_week = range->policy->protection == PROTECTION_DP && family_number(number)->stage == STAGE_SESSIONS;
+    return by_week || number == NUMBER_LAST_ACTIVE;
+}
+
+/* Those numbers of stage in the intervals in which they may leave, as parallel arrays; then those that are summed. */
 static void bind_declared(struct db_params *params, enum family_stage stage, const struct cells_range *range)
 {
     enum { NUMBERS, INTERVALS, SUMMED, ARRAYS };
@@ -201,8 +220,8 @@ static void bind_declared(struct db_params *params, enum family_stage stage, con
             enum family_number number = (enum family_number)(i / INTERVAL_COUNT);
             enum family_interval interval = (enum family_interval)(i % INTERVAL_COUNT);
             const struct family_number_row *row = family_number(number);
-            bool wanted = row->stage == stage && declared_items(range->app, number) > 0 &&
-                policy_allows(range->policy, number, interval) && (array != SUMMED || is_summed(row));
+            bool wanted = row->stage == stage && is_declared(range, number) &&
+                policy_allows(range->policy, number, interval) && (array != SUMMED || is_summed(range, row));
             const char *text = array == INTERVALS ? family_interval_name(interval) : row->metric;
             if (wanted)
                 db_array_bytes(params, text, strlen(text));
@@ -229,16 +248,24 @@ static void bind(struct db_params *params, enum family_stage stage, const struct
     bind_declared(params, stage, range);
 }
 
+static enum result run(struct db *db, enum family_stage stage, const struct cells_range *range, const struct db_params *params,
+    PGresult **out, struct failure *why)
+{
+    char sql[SQL_BYTES];
+    if (stage == STAGE_ACTIVITY)
+        return db_run(db, "release_activity", whole(sql, activity_sums, activity_rows, activity_entities), params, out, why);
+    if (range->policy->protection == PROTECTION_DP)
+        return db_run(db, "release_private_sessions", private_sessions, params, out, why);
+    return db_run(db, "release_sessions", whole(sql, sessions_sums, sessions_rows, ""), params, out, why);
+}
+
 enum result cells_read(struct db *db, enum family_stage stage, const struct cells_range *range, struct cells **out,
     struct failure *why)
 {
     struct db_params *params = db_params_new();
     bind(params, stage, range);
-    char sql[SQL_BYTES];
     PGresult *result = NULL;
-    enum result code = stage == STAGE_ACTIVITY
-        ? db_run(db, "release_activity", whole(sql, activity_sums, activity_rows, activity_entities), params, &result, why)
-        : db_run(db, "release_sessions", whole(sql, sessions_sums, sessions_rows, ""), params, &result, why);
+    enum result code = run(db, stage, range, params, &result, why);
     db_params_free(params);
     if (code != RESULT_OK)
         return code;

@@ -6,6 +6,8 @@
  * month. The weeks and months of all others are sums of their days; how many distinct people are behind them is not known,
  * and the largest of the days stands for it: a lower bound, so that a threshold errs towards suppression.
  *
+ * Under a differentially private policy sessions are read from what was clamped by a person's week, never from their sums.
+ *
  * Sees:     closed sums (state.triple, day_sum, session_sum, cell; how many entities there are, never which): counts of
  *           people by day, first day, previous day and declared thing.
  * Uses:     service/db.

@@ -72,6 +72,13 @@ const char *declared_name(const struct app *app, enum family_number number, int3
     return found->name;
 }
 
+int32_t declared_split(const struct app *app, enum family_id family)
+{
+    bool split = family == FAMILY_DIMENSIONS || family == FAMILY_SESSION_DIMENSIONS || family == FAMILY_FUNNELS ||
+        family == FAMILY_MEASURES || family == FAMILY_OUTCOMES || family == FAMILY_PATHS;
+    return split ? (int32_t)list_of(app, family).count : -1;
+}
+
 int64_t declared_steps(const struct app_measure *measure)
 {
     return llround((measure->max - measure->min) / measure->step);

@@ -30,6 +30,9 @@ int32_t declared_items(const struct app *app, enum family_number number);
 /* The name of the thing at position item. Borrowed from app; "" if it has none or item is -1. */
 const char *declared_name(const struct app *app, enum family_number number, int32_t item);
 
+/* How many things of family app has if each is a release by itself, for it may have many cells; -1: family is not split. */
+int32_t declared_split(const struct app *app, enum family_id family);
+
 /* Write n of each cell that number has of the thing at position item to n[], ascending, and return how many there are; 0:
  * the number is not about that thing (a dimension of another scope). */
 size_t declared_cells(const struct app *app, enum family_number number, int32_t item, int32_t n[DECLARED_CELLS_MAX]);

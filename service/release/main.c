@@ -5,7 +5,8 @@
  * Sees:     closed sums; no raw id, key or pseudonym: its role has no grant on a column of one.
  * Uses:     service/base, db, catalogue, release; PostgreSQL by role throng_release.
  * Threads:  one, and the status socket's.
- * Failure:  ends with 2 on a configuration error, 1 if the status socket or the sandbox cannot be had.
+ * Failure:  ends with 2 on a configuration error, 1 if the status socket, the sandbox or the state directory cannot be had, or
+ *           if the database was restored and lacks releases (head.h).
  */
 #include <sodium.h>
 
@@ -41,10 +42,14 @@ static void report(const struct app *app, const struct schedule_due *due, const 
     metrics_set(METRIC_RELEASE_LAST_SUCCESS, clock_now_ms() / 1000);
     log_event(LOG_LEVEL_INFO, "release.done", LOG_NAME("name", app->name), LOG_UINT("app", due->app),
         LOG_UINT("transactions", count->transactions), LOG_UINT("rows", count->rows));
+    if (count->refused > 0)
+        log_event(LOG_LEVEL_WARN, "release.not_reserved", LOG_NAME("name", app->name), LOG_UINT("app", due->app),
+            LOG_UINT("releases", count->refused));
 }
 
 /* RESULT_OK also when the app's definition lets nothing leave. */
-static enum result release_app(struct db *db, struct schedule *schedule, const struct schedule_due *due, struct failure *why)
+static enum result release_app(struct db *db, struct schedule *schedule, const struct schedule_due *due,
+    struct publish_head *head, struct failure *why)
 {
     struct app app = {0};
     enum result code = schedule_definition(db, due, &app, why);
@@ -58,7 +63,7 @@ static enum result release_app(struct db *db, struct schedule *schedule, const s
     struct publish_count count = {0};
     code = policy_make(app.preset, app.allow_unprotected, app.k, &policy, why);
     if (code == RESULT_OK) {
-        code = publish_app(db, &app, &policy, due, &count, why);
+        code = publish_app(db, &app, due, head, &count, why);
         report(&app, due, &count);
     } else {
         refuse(schedule, due, code, why);
@@ -69,7 +74,7 @@ static enum result release_app(struct db *db, struct schedule *schedule, const s
 }
 
 /* One look at the schedule. An app that fails does not hold up the others, unless the database is away. */
-static enum result look(struct db *db, struct schedule *schedule)
+static enum result look(struct db *db, struct schedule *schedule, struct publish_head *head)
 {
     struct failure why = {0};
     enum result first = schedule_read(db, schedule, &why);
@@ -79,7 +84,7 @@ static enum result look(struct db *db, struct schedule *schedule)
     }
     for (size_t i = 0; i < schedule->count && !lifecycle_ending(); i++) {
         why = (struct failure){0};
-        enum result code = release_app(db, schedule, &schedule->due[i], &why);
+        enum result code = release_app(db, schedule, &schedule->due[i], head, &why);
         if (code == RESULT_OK)
             continue;
         log_event(LOG_LEVEL_WARN, "release.failed", LOG_UINT("app", schedule->due[i].app), LOG_FAILURE(code, &why));
@@ -90,12 +95,27 @@ static enum result look(struct db *db, struct schedule *schedule)
     return first;
 }
 
-static void loop(struct db *db, int64_t poll_ms)
+/* Whether the database lacks releases that were made: then this process ends, and one that is started again finds the same. */
+static bool was_restored(struct db *db, const struct publish_head *head)
+{
+    struct failure why = {0};
+    enum result code = head_check(db, &head->known, &why);
+    if (code == RESULT_CORRUPT)
+        log_event(LOG_LEVEL_ERROR, "release.database_restored", LOG_FAILURE(code, &why));
+    return code == RESULT_CORRUPT;
+}
+
+/* Returns whether all is well: an end was asked for. */
+static bool loop(struct db *db, struct publish_head *head, int64_t poll_ms)
 {
     struct schedule schedule = {0};
     int64_t wait_ms = poll_ms;
+    bool restored = false;
     while (!lifecycle_ending()) {
-        enum result code = look(db, &schedule);
+        restored = was_restored(db, head);
+        if (restored)
+            break;
+        enum result code = look(db, &schedule, head);
         metrics_set(METRIC_POSTGRES_UP, code != RESULT_UNAVAILABLE);
         status_ready(code != RESULT_UNAVAILABLE);
         /* A failure that lasts is told at growing distances, not at every look. */
@@ -106,6 +126,7 @@ static void loop(struct db *db, int64_t poll_ms)
         (void)lifecycle_sleep_ms(wait_ms);
     }
     schedule_free(&schedule);
+    return !restored;
 }
 
 int main(int argc, char **argv)
@@ -117,7 +138,10 @@ int main(int argc, char **argv)
     (void)log_level_named(config.run_log_level, &level);
     log_init("release", level);
     lifecycle_begin(true);
-    enum result code = sodium_init() < 0 ? RESULT_FAILED : status_start(config.run_directory, "release", &why);
+    struct publish_head head = {.state = config.release_state};
+    enum result code = sodium_init() < 0 ? RESULT_FAILED : head_load(head.state, &head.known, &why);
+    if (code == RESULT_OK)
+        code = status_start(config.run_directory, "release", &why);
     if (code == RESULT_OK && config.run_sandbox)
         code = sandbox_enter(SANDBOX_RELEASE, &why);
     if (code != RESULT_OK) {
@@ -126,9 +150,9 @@ int main(int argc, char **argv)
     }
     struct db *db = db_new(config.postgres_conninfo, "throng-release");
     log_event(LOG_LEVEL_INFO, "release.started");
-    loop(db, config.release_poll_ms);
+    bool well = loop(db, &head, config.release_poll_ms);
     db_free(db);
     status_stop();
     log_event(LOG_LEVEL_INFO, "release.stopped");
-    return 0;
+    return well ? 0 : 1;
 }

@@ -222,6 +222,7 @@ static enum result set_context(SSL_CTX *context, const struct config *config, st
     SSL_CTX_set_read_ahead(context, 1); /* else each record takes two read(2) */
     SSL_CTX_set_default_read_buffer_len(context, INPUT_BYTES);
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1)
         return bad_file(why, "redis.tls", "this OpenSSL does not do TLS 1.2");
     const char *file = config->redis_tls_ca;
@@ -367,6 +368,8 @@ void link_close(struct link *link)
 bool link_stale(struct link *link)
 {
     struct pollfd unasked = {.fd = link->fd, .events = POLLIN};
+    if (link->reader->pos < link->reader->len) /* it came together with the last answer */
+        return true;
     if (link->tls == NULL)
         return poll(&unasked, 1, 0) != 0;
     /* TLS has things of its own to say, such as session tickets. */

@@ -4,6 +4,7 @@
  *   DATA/lock      held (flock) by the supervisor and by the Redis and PostgreSQL that it started
  *   DATA/run       unix sockets     DATA/log      one log per process      DATA/secrets  passwords, mode 0600
  *   DATA/redis     append-only file DATA/postgres the database             DATA/ingest   keys, spool, catalogue copy
+ *   DATA/release   by which a restored database is noticed
  *
  * Sees:     nothing of a person.
  * Uses:     libc.

@@ -21,7 +21,7 @@ import throng
 METRICS = ('active_users', 'new_users', 'returning_users', 'resurrected_users', 'sessions', 'engaged_sessions',
     'single_event_sessions', 'events', 'page_views', 'session_duration', 'session_duration_p50', 'session_duration_p90',
     'session_durations', 'engaged_time', 'engagement_rate', 'bounce_rate', 'interaction_frequency', 'retention')
-MONTHLY = ('stickiness', 'growth_rate')
+MONTHLY = ('retention_on_or_after', 'stickiness', 'growth_rate')
 DECLARED = ('dimension_users', 'session_dimension_users', 'feature_users', 'feature_adoption', 'segment_users', 'goal_sessions',
     'goal_rate', 'completion_rate', 'entity_count', 'paths')
 THROUGH = '2026-03-31'
@@ -177,7 +177,11 @@ class Api(unittest.TestCase):
                     self.assertIsNone(row[member], what)
                 else:
                     self.assertAlmostEqual(float(text[member]), row[member], delta=1e-5 * (1 + abs(row[member])))
-            for member in set(text) - {'value', 'low', 'high'}:
+            shares = {'share', 'share_low', 'share_high'} & set(text)
+            for member in shares:
+                number = (row['share'] or {}).get({'share': 'value'}.get(member, member[6:]))
+                self.assertEqual(text[member], '' if number is None else f'{number:.6g}', what)
+            for member in set(text) - {'value', 'low', 'high'} - shares:
                 self.assertEqual(str(row[member]), text[member], what)
 
     def test_rows_name_their_leaf(self):
@@ -186,7 +190,7 @@ class Api(unittest.TestCase):
             leaf = self.throng.sql("SELECT convert_from(leaf, 'UTF8') FROM audit.outbox WHERE id = %s", (row['audit_leaf'],))
             said = json.loads(leaf[0][0])
             self.assertEqual((said['act'], said['tenant']), ('aggregates_released', 'shop'))
-            self.assertIn(['active_users', '', -1, row['value']], said['data']['rows'])
+            self.assertIn(['active_users', '', [[-1, row['value']]]], said['data']['rows'])
 
     def test_pages_add_up(self):
         for target in ('/v1/apps/shop/metrics/active_users?interval=day', '/v1/apps/shop/retention?interval=week&kind=on',
@@ -270,7 +274,23 @@ class Api(unittest.TestCase):
             self.assertEqual(self.get(f'/v1/definitions/{entry["id"]}', status=200)[1], entry)
         self.get('/v1/definitions/none', status=404)
         _, budget, _ = self.get('/v1/apps/shop/budget', status=200)
-        self.assertEqual(budget['entries'], [])
+        self.assertEqual((budget['protection'], budget['plan']), ('unprotected', None))
+        self.assertTrue(budget['months'])
+        for month in budget['months']:
+            self.assertEqual((month['protection'], month['guarantees'], month['population']['epsilon']), ('unprotected', None, None))
+
+    def test_insights(self):
+        _, answer, _ = self.get('/v1/apps/shop/insights', status=200)
+        self.assertEqual([one['metric'] for one in answer['insights']], ['active_users', 'new_users', 'sessions'])
+        for one in answer['insights']:
+            self.assertEqual((one['explanation'] is None), one['trend'] is not None, one)
+            self.assertEqual(len(one['forecast']), 14 if one['trend'] else 0)
+            for row in one['forecast']:
+                self.assertLessEqual(row['low'], row['value'])
+                self.assertLessEqual(row['value'], row['high'])
+        self.assertEqual(self.get('/v1/apps/shop/insights', status=200)[1], answer)
+        self.assertEqual([one['explanation'] for one in self.get('/v1/apps/empty/insights', status=200)[1]['insights']],
+            3 * ['nothing is released of it'])
 
     def test_faulty_requests(self):
         base = '/v1/apps/shop/metrics/active_users'
@@ -282,8 +302,7 @@ class Api(unittest.TestCase):
             self.assertTrue(problem['type'].endswith('invalid_parameter'))
         self.get('/v1/apps/shop/metrics/visitors?interval=week', status=400)
         self.get('/v1/apps/shop/metrics/nothing', status=404)
-        self.assertEqual(self.get('/v1/apps/shop/retention?kind=on_or_after', status=404)[1]['type'],
-            'urn:throng:problem:not_released')
+        self.get('/v1/apps/shop/retention?kind=on_or_after&interval=week', status=400)
         self.get('/v1/apps/shop/retention?kind=some', valid=False, status=400)
         self.get('/v1/apps?x=y', valid=False, status=400)
         for method in ('POST', 'DELETE', 'PUT'):
@@ -751,8 +770,9 @@ class Api(unittest.TestCase):
         self.description.check_exchange('OPTIONS', '/v1/events', {'Origin': 'https://example.org'}, None, response.status,
             dict(response.getheaders()), response.read())
         connection.close()
-        status, body, headers = self.throng.get('/health/live')
-        self.description.check_exchange('GET', '/health/live', {}, None, status, headers, body)
+        for path in ('/health/live', '/v1/beacon.js'):
+            status, body, headers = self.throng.get(path)
+            self.description.check_exchange('GET', path, {}, None, status, headers, body)
 
     def test_live_view(self):
         """Beside the other tests: a test app shows in nothing that they look at."""

@@ -51,9 +51,14 @@ TABLES = {
         'throng_read': READ},
     'release.release': {'throng_owner': ALL, 'throng_release': APPEND, 'throng_read': READ},
     'release.value': {'throng_owner': ALL, 'throng_release': APPEND, 'throng_read': READ},
+    'release.plan': {'throng_owner': WRITE, 'throng_release': APPEND, 'throng_read': READ},
+    'release.ledger': {'throng_owner': WRITE, 'throng_release': APPEND, 'throng_read': READ},
+    'release.refused': {'throng_owner': ALL, 'throng_release': APPEND, 'throng_read': READ},
+    'release.head': {'throng_owner': ALL, 'throng_release': READ, 'throng_read': READ},
 }
 # Rights to single columns, beyond those to the table.
-COLUMNS = {('throng_state', 'config.installation'): {'catalogue_version': 'update'}}
+COLUMNS = {('throng_state', 'config.installation'): {'catalogue_version': 'update'},
+    ('throng_release', 'release.head'): {'count': 'update', 'hash': 'update'}}
 EVERYONE = set(ROLES)
 FUNCTIONS = {
     'audit.append(uuid,text,bytea)': EVERYONE,
@@ -61,6 +66,8 @@ FUNCTIONS = {
     'config.touch()': {'throng_owner'},
     'state.forget(integer,integer)': {'throng_owner', 'throng_state'},
     'state.count_entities(integer,integer[],date,date)': {'throng_owner', 'throng_release'}, # tells no name
+    'release.check_budget()': {'throng_owner'}, # triggers'
+    'release.refuse_change()': {'throng_owner'},
     'config.day_starts(text,date,date)': {'throng_owner', 'throng_state', 'throng_release', 'throng_read'},
 }
 
@@ -419,7 +426,7 @@ class Grants(unittest.TestCase):
         tables = self.throng.sql("""SELECT conrelid::regclass::text FROM pg_constraint
             WHERE contype = 'f' AND confrelid = 'audit.outbox'::regclass ORDER BY 1""")
         acts = {'config.app', 'config.definition', 'config.write_key', 'config.api_key', 'config.seal_request',
-            'config.node_retired', 'release.release'}
+            'config.node_retired', 'release.release', 'release.plan', 'release.ledger', 'release.refused'}
         self.assertEqual({row[0] for row in tables}, acts)
         app = self.throng.app_id('sample')
         rows = {
@@ -433,8 +440,17 @@ class Grants(unittest.TestCase):
             'release.release': ("""(leaf, population, app, family, interval, period, definition, preset, protection, mechanism,
                 k, sealed_at) VALUES ({leaf}, 'p', %d, 'f', 'day', '2020-01-01', 1, 'exact', 'none', 'none', 1, now())""" % app,
                 'throng_release'),
+            'release.plan': (f"(population, month, app, family, definition, preset, k, leaf) VALUES ('p', '2020-01-01', {app}, 'f',"
+                " 1, 'exact', 1, {leaf})", 'throng_release'),
+            'release.ledger': (f"(population, month, app, family, rho, leaf) VALUES ('q', '2020-01-01', {app}, 'f', 0.1, {{leaf}})",
+                'throng_release'),
+            'release.refused': (f"(population, app, family, item, interval, period, reason, sealed_at, leaf) VALUES ('p', {app}, 'f',"
+                " '', 'day', '2020-01-01', 'not_reserved', now(), {leaf})", 'throng_release'),
         }
         self.assertEqual(set(rows), acts)
+        self.throng.sql("""INSERT INTO release.plan (population, month, app, family, definition, preset, k, clamp, l2, sigma2, rho,
+            rho_total, leaf) SELECT 'q', '2020-01-01', %s, 'f', 1, 'standard', 11, 1, 1, '4', 0.1, 0.1, id FROM audit.outbox LIMIT 1""",
+            (app,))
         for table, (text, role) in rows.items():
             connection = self.connection(role)
             insert = f'INSERT INTO {table} {text}; SET CONSTRAINTS ALL IMMEDIATE'

@@ -1,5 +1,7 @@
 /*
  * Cells: identity under exact; threshold at its edge, rounding and intervals under threshold-only; complementary suppression.
+ * With noise: how often what is too small is shown, how often an interval holds what is true, and that nothing leaves without a
+ * sample.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 #include <cmocka.h>
 
 #include "anonymizer/release/cell.h"
+#include "tests/unit/anonymizer/release/samples.h"
 
 static struct policy policy_of(enum app_preset preset)
 {
@@ -146,6 +149,168 @@ static void test_complement_of_parts(void **state)
     assert_true(shown.suppressed && shown.value == 0);
 }
 
+/* --- with noise ---------------------------------------------------------------------------------------------------- */
+
+static struct plan_level level_of(enum family_number number, uint64_t sigma2, int64_t clamp)
+{
+    struct plan_level level;
+    assert_int_equal(plan_level(number, (struct rational){sigma2, 1}, clamp, 11, &level, NULL), RESULT_OK);
+    return level;
+}
+
+static struct released protect(const struct plan_level *level, const struct noise_source *source, enum family_number number,
+    int64_t value)
+{
+    const struct cell cell = {value, 0};
+    struct released out;
+    assert_int_equal(cell_protect(level, source, number, &cell, NULL, &out, NULL), RESULT_OK);
+    return out;
+}
+
+/* How often cells of value are shown: of n. */
+static size_t shown_of(const struct plan_level *level, enum family_number number, int64_t value, size_t n)
+{
+    struct noise_source source = stream_source(41);
+    size_t shown = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct released out = protect(level, &source, number, value);
+        shown += out.suppressed ? 0 : 1;
+        if (out.suppressed)
+            assert_true(out.value == 0 && out.low == 0 && out.high == 0 && out.reliability == CELL_SUPPRESSED);
+        else
+            assert_true(out.value >= level->tau);
+    }
+    return shown;
+}
+
+/* k - 1 people are shown at most once in 1000, an empty cell hardly ever (4.5 σ), one of τ people in half of all draws. */
+static void test_too_small_is_not_shown(void **state)
+{
+    (void)state;
+    static const struct { enum family_number number; int64_t clamp; } numbers[] = {{NUMBER_ACTIVE_USERS, 1}, {NUMBER_SESSIONS, 7}};
+    for (size_t i = 0; i < 2; i++) {
+        struct plan_level level = level_of(numbers[i].number, 65, numbers[i].clamp);
+        size_t n = sample_count();
+        /* Ten people, each with all that counts of one. */
+        double shown = (double)shown_of(&level, numbers[i].number, 10 * numbers[i].clamp, n);
+        assert_true(z_of(shown, n, 0.001) < LIMIT_Z);
+        assert_true(shown > (double)n / 4000);
+        assert_true(shown_of(&level, numbers[i].number, 0, n) <= n / 10000);
+        assert_true(fabs((double)shown_of(&level, numbers[i].number, level.tau, n) / (double)n - 0.5) < 0.05);
+    }
+}
+
+/* The exact value is in 95 % of all intervals: of cells far from the threshold, where all are shown. */
+static void test_intervals_hold_the_value(void **state)
+{
+    (void)state;
+    static const struct { uint64_t sigma2; int64_t clamp; } noises[] = {{4, 1}, {65, 1}, {1092, 1}, {102, 7}};
+    size_t n = sample_count();
+    for (size_t i = 0; i < sizeof noises / sizeof *noises; i++) {
+        struct plan_level level = level_of(NUMBER_SESSIONS, noises[i].sigma2, noises[i].clamp);
+        struct noise_source source = stream_source((unsigned char)(60 + i));
+        const int64_t value = 5000;
+        size_t held = 0;
+        for (size_t j = 0; j < n; j++) {
+            struct released out = protect(&level, &source, NUMBER_SESSIONS, value);
+            assert_true(!out.suppressed && out.high - out.value == level.half_width && out.value - out.low == level.half_width);
+            held += out.low <= value && value <= out.high;
+        }
+        /* The half-width is a whole number: never less than 95 %, for σ = 2 up to 97.9 %. */
+        assert_true(z_of((double)held, n, 0.95) > -LIMIT_Z);
+        assert_true((double)held < (noises[i].sigma2 > 50 ? 0.96 : 0.985) * (double)n);
+    }
+}
+
+/* Of people who are not asked: what a cell shows is its noisy value's alone. */
+static void test_people_are_not_asked(void **state)
+{
+    (void)state;
+    struct plan_level level = level_of(NUMBER_ACTIVE_USERS, 65, 1);
+    static const int64_t people[] = {0, 5, 200, INT64_MAX};
+    struct released first = {0};
+    for (size_t i = 0; i < 4; i++) {
+        struct noise_source source = stream_source(5);
+        const struct cell cell = {200, people[i]};
+        struct released out;
+        assert_int_equal(cell_protect(&level, &source, NUMBER_ACTIVE_USERS, &cell, NULL, &out, NULL), RESULT_OK);
+        if (i == 0)
+            first = out;
+        assert_true(!out.suppressed && out.value == first.value && out.reliability == first.reliability);
+    }
+    struct noise_source source = stream_source(5);
+    assert_int_equal(protect(&level, &source, NUMBER_ACTIVE_USERS, 2000).reliability, CELL_HIGH);
+    assert_int_equal(protect(&level, &source, NUMBER_ACTIVE_USERS, 200).reliability, CELL_MEDIUM);
+    assert_int_equal(protect(&level, &source, NUMBER_ACTIVE_USERS, 60).reliability, CELL_LOW);
+}
+
+/* A sum is shown where its people are, whatever it is, and takes its noise where it is not. */
+static void test_governed(void **state)
+{
+    (void)state;
+    struct plan_level level = level_of(NUMBER_OUTCOME_SUM, 409, 1000);
+    struct noise_source source = stream_source(6);
+    const struct stream *stream = source.context;
+    const struct cell cell = {0, 0};
+    const struct released hidden = cell_suppressed(), shown = {.value = 60, .low = 20, .high = 100};
+    bool negative = false;
+    for (int i = 0; i < 64; i++) {
+        struct released out;
+        assert_int_equal(cell_protect(&level, &source, NUMBER_OUTCOME_SUM, &cell, &shown, &out, NULL), RESULT_OK);
+        assert_true(!out.suppressed && out.high - out.low == 2 * level.half_width && out.reliability == CELL_LOW);
+        negative = negative || out.value < 0;
+        uint64_t before = stream->consumed;
+        assert_int_equal(cell_protect(&level, &source, NUMBER_OUTCOME_SUM, &cell, &hidden, &out, NULL), RESULT_OK);
+        assert_true(out.suppressed && out.value == 0 && stream->consumed > before);
+    }
+    assert_true(negative);
+    struct released out = {.value = 99};
+    assert_int_equal(cell_protect(&level, &source, NUMBER_OUTCOME_SUM, &cell, NULL, &out, NULL), RESULT_INVALID);
+    assert_int_equal(cell_protect(&level, &source, NUMBER_OUTCOME_USERS, &cell, &shown, &out, NULL), RESULT_INVALID);
+    assert_int_equal(out.value, 99);
+}
+
+static void expect_nothing(const struct plan_level *level, const struct noise_source *source, int64_t value,
+    enum result expected)
+{
+    struct released out = {.value = 99};
+    const struct cell cell = {value, 0};
+    assert_int_equal(cell_protect(level, source, NUMBER_ACTIVE_USERS, &cell, NULL, &out, NULL), expected);
+    assert_int_equal(out.value, 99);
+}
+
+/* No sample, no release: a source that fails at any byte, a stuck one, none; no level; values out of range. */
+static void test_fails_closed(void **state)
+{
+    (void)state;
+    struct plan_level level = level_of(NUMBER_ACTIVE_USERS, 65, 1), none = {0};
+    struct noise_source source = stream_source(7), broken = {NULL, NULL};
+    struct stream *stream = source.context;
+    (void)protect(&level, &source, NUMBER_ACTIVE_USERS, 50);
+    uint64_t needed = stream->consumed;
+    for (uint64_t bytes = 1; bytes < needed; bytes++) {
+        source = stream_source(7);
+        stream->fails_after = bytes;
+        expect_nothing(&level, &source, 50, RESULT_UNAVAILABLE);
+    }
+    unsigned char ones = 0xff;
+    const struct noise_source stuck = {stuck_bytes, &ones};
+    expect_nothing(&level, &stuck, 50, RESULT_FAILED);
+    expect_nothing(&level, NULL, 50, RESULT_INVALID);
+    expect_nothing(&level, &broken, 50, RESULT_INVALID);
+    source = stream_source(7);
+    expect_nothing(&none, &source, 50, RESULT_INVALID);
+    expect_nothing(&level, &source, -1, RESULT_INVALID);
+    expect_nothing(&level, &source, INT64_MAX, RESULT_FULL);
+    /* A differentially private policy lets nothing through where no level is. */
+    struct policy standard = policy_of(APP_PRESET_STANDARD);
+    const struct cell cell = {50, 50};
+    struct released out = {.value = 99};
+    assert_false(noise_is_identity(&standard));
+    assert_int_equal(cell_release(&standard, &source, NUMBER_ACTIVE_USERS, &cell, &out, NULL), RESULT_DENIED);
+    assert_int_equal(out.value, 99);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +321,11 @@ int main(void)
         cmocka_unit_test(test_out_of_range),
         cmocka_unit_test(test_complement),
         cmocka_unit_test(test_complement_of_parts),
+        cmocka_unit_test(test_too_small_is_not_shown),
+        cmocka_unit_test(test_intervals_hold_the_value),
+        cmocka_unit_test(test_people_are_not_asked),
+        cmocka_unit_test(test_governed),
+        cmocka_unit_test(test_fails_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

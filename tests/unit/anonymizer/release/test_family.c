@@ -35,6 +35,25 @@ static void test_intervals_are_found_by_name(void **state)
     assert_int_equal(family_interval_named("year"), INTERVAL_COUNT);
 }
 
+/* Under differential privacy a number leaves in intervals that it has, and only of families with a share; the shares are all. */
+static void test_private_intervals(void **state)
+{
+    (void)state;
+    int64_t permille = 0;
+    for (enum family_id family = 0; family < FAMILY_COUNT; family++) {
+        permille += family_permille(family);
+        uint32_t private = 0;
+        for (enum family_number number = 0; number < NUMBER_COUNT; number++) {
+            const struct family_number_row *row = family_number(number);
+            assert_int_equal(row->private_intervals & ~row->intervals, 0);
+            private |= row->family == family ? row->private_intervals : 0;
+        }
+        assert_true((private != 0) == (family_permille(family) > 0));
+        assert_true((private != 0) == (family_l2_month(family) > 0) && (private != 0) == (family_l2_day(family) > 0));
+    }
+    assert_int_equal(permille, 1000);
+}
+
 static void test_clamps(void **state)
 {
     (void)state;
@@ -66,8 +85,12 @@ static void test_l2_places(void **state)
     assert_true(family_l2_month(FAMILY_DIMENSIONS) == 27);
     assert_true(family_l2_month(FAMILY_FEATURES) == 32);
     assert_true(family_l2_month(FAMILY_FUNNELS) == 10);
+    assert_true(family_l2_month(FAMILY_LAST_ACTIVE) == 4);
+    assert_true(family_l2_month(FAMILY_GOALS) == 32);
     assert_true(family_l2_month(FAMILY_OUTCOMES) == 2);
     assert_true(family_l2_month(FAMILY_ROLLING) == 0);
+    assert_true(family_l2_day(FAMILY_ACTIVE) == 3);
+    assert_true(family_l2_day(FAMILY_RETENTION) == family_l2_month(FAMILY_RETENTION));
     assert_int_equal(family_choice(FAMILY_RETENTION), CHOICE_COHORT);
     assert_int_equal(family_choice(FAMILY_FEATURES), CHOICE_ITEMS);
     assert_string_equal(family_name(FAMILY_RETENTION), "retention");
@@ -78,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_are_found_by_name),
         cmocka_unit_test(test_intervals_are_found_by_name),
+        cmocka_unit_test(test_private_intervals),
         cmocka_unit_test(test_clamps),
         cmocka_unit_test(test_l2_places),
     };

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <cmocka.h>
 #include <stdio.h>
 
@@ -122,6 +123,77 @@ static void test_quantile_of_the_open_and_the_suppressed(void **state)
     assert_string_equal(out.reliability, "suppressed");
 }
 
+/* As released with noise of this variance. */
+static struct series_point noisy(double value, double variance)
+{
+    double half = 1.959963984540054 * sqrt(variance);
+    struct series_point out = point(value, value - half, value + half, "high");
+    out.noisy = true;
+    out.variance = variance;
+    return out;
+}
+
+static void test_noise_adds_up_as_noise_does(void **state)
+{
+    (void)state;
+    struct series_point a = noisy(100, 9), b = noisy(60, 16), out;
+    series_sum(&a, &b, &out);
+    assert_true(out.noisy && out.variance == 25);
+    assert_near(out.value, 160);
+    assert_true(fabs(out.high - (160 + 1.959963984540054 * 5)) < 1e-9);
+    series_difference(&a, &b, &out);
+    assert_near(out.value, 40);
+    assert_true(fabs(out.low - (40 - 1.959963984540054 * 5)) < 1e-9);
+    const struct series_point days[] = {noisy(100, 16), noisy(104, 16), noisy(96, 16), noisy(100, 16)};
+    series_mean(days, 4, 4, &out);
+    assert_near(out.value, 100);
+    assert_near(out.variance, 4);
+    assert_true(fabs(out.high - (100 + 1.959963984540054 * 2)) < 1e-9);
+    assert_string_equal(out.reliability, "high");
+}
+
+static void test_ratios_of_noise(void **state)
+{
+    (void)state;
+    struct series_point above = noisy(50, 25), below = noisy(100, 25), out;
+    series_ratio(&above, &below, 1, false, &out);
+    assert_true(out.bounded && out.noisy);
+    assert_true(fabs(out.low - 0.394646) < 1e-6 && fabs(out.high - 0.615050) < 1e-6);
+    assert_string_equal(out.reliability, "low");
+    below = noisy(9, 25);
+    series_ratio(&above, &below, 1, false, &out);
+    assert_true(out.known && !out.bounded);
+    above = noisy(103, 25);
+    below = noisy(100, 25);
+    series_ratio(&above, &below, 1, false, &out);
+    series_clamp(&out, 0, 1);
+    assert_true(out.value == 1 && out.clamped && out.high == 1 && out.low < 1);
+    struct series_point exact = point(7, 7, 7, "exact");
+    series_clamp(&exact, 0, 1);
+    assert_true(exact.value == 7 && !exact.clamped);
+    above = noisy(30, 25);
+    below = noisy(70, 25);
+    series_part(&above, &below, &out);
+    assert_near(out.value, 0.3);
+    assert_true(out.bounded && out.low > 0.2 && out.high < 0.4);
+}
+
+/* 400 in [1, 2), 100 in [2, 4), 400 in [4, 8): the median may lie in any bin that the noise does not rule out. */
+static void test_quantiles_of_noise(void **state)
+{
+    (void)state;
+    struct series_point bins[3] = {noisy(400, 100), noisy(100, 100), noisy(400, 100)}, out;
+    for (int32_t i = 0; i < 3; i++)
+        bins[i].n = i + 1;
+    series_quantile(bins, 3, 17, 0.5, &out);
+    assert_near(out.value, 3);
+    assert_true(out.bounded && out.low == 2 && out.high == 4);
+    for (int32_t i = 0; i < 3; i++)
+        bins[i].variance = 10000;
+    series_quantile(bins, 3, 17, 0.5, &out);
+    assert_true(out.bounded && out.low == 1 && out.high == 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +204,9 @@ int main(void)
         cmocka_unit_test(test_quantiles_lie_in_their_bin),
         cmocka_unit_test(test_quantile_bounds_follow_the_bins),
         cmocka_unit_test(test_quantile_of_the_open_and_the_suppressed),
+        cmocka_unit_test(test_noise_adds_up_as_noise_does),
+        cmocka_unit_test(test_ratios_of_noise),
+        cmocka_unit_test(test_quantiles_of_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

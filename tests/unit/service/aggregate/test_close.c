@@ -188,9 +188,11 @@ static void add_sessions(uint32_t user, int32_t day)
             (void)snprintf(entry, sizeof entry, "%u", roll(6) == 0 ? DIMENSION_VALUES_MAX : roll(5));
         if (roll(4) > 0)
             (void)snprintf(leave, sizeof leave, "%u", roll(3));
+        uint32_t length_ms = roll(3) == 0 ? roll(60) * 1000 : 0;
+        uint32_t views = roll(3);
         if (day_at(at) < server.first + DAYS)
-            add_row("session", "(%u, date '1970-01-01' + %d, %lld, %lld, %s, %s)", user, day_at(at), (long long)at,
-                (long long)(int64_t)goals, entry, leave);
+            add_row("session", "(%u, date '1970-01-01' + %d, %lld, %lld, %s, %s, %u, %u)", user, day_at(at), (long long)at,
+                (long long)(int64_t)goals, entry, leave, length_ms, views);
     }
 }
 
@@ -218,7 +220,8 @@ static void make_facts(uint32_t seed)
     server.first = clock_days_from_civil(2017, seed % 2 == 0 ? 10 : 12, seed % 2 == 0 ? 3 : 20);
     cluster_sql("DROP SCHEMA IF EXISTS raw CASCADE; CREATE SCHEMA raw; BEGIN;"
         "CREATE TABLE raw.mark (usr int, day date, bit int);"
-        "CREATE TABLE raw.session (usr int, day date, at_ms bigint, goals bigint, entry int, leave int);"
+        "CREATE TABLE raw.session (usr int, day date, at_ms bigint, goals bigint, entry int, leave int, length_ms int,"
+        "  views int);"
         "CREATE TABLE raw.step (usr int, track int, at_ms bigint, value int);"
         "CREATE TABLE raw.sample (usr int, day date, measure int, bin int, value bigint, at_ms bigint);"
         "CREATE TABLE raw.touch (usr int, day date, class int, entity bigint);"
@@ -255,7 +258,7 @@ static void write_state(void)
         "  LEFT JOIN (SELECT usr, day, array_agg(bit) AS bits FROM raw.mark GROUP BY 1, 2) m USING (usr, day);"
         "UPDATE state.person_day SET marks = NULL WHERE marks = 0::bit(576);"
         "DROP TABLE active;"
-        "INSERT INTO state.fragment SELECT 3, 1, " NAME("usr") ", '', NULL, at_ms, at_ms, 1, 1, 0, 0, goals,"
+        "INSERT INTO state.fragment SELECT 3, 1, " NAME("usr") ", '', NULL, at_ms, at_ms + length_ms, 1, views, 0, 0, goals,"
         "  CASE WHEN entry IS NOT NULL THEN 0 END, entry, CASE WHEN leave IS NOT NULL THEN 0 END, leave FROM raw.session;"
         "INSERT INTO state.step SELECT 3, 1, " NAME("usr") ", track, at_ms, value FROM raw.step ORDER BY random();"
         "INSERT INTO state.person_measure SELECT 3, 1, " NAME("usr") ", day, measure, bin, count(*), sum(value), max(value),"
@@ -321,6 +324,30 @@ static void expect_funnels(void)
     flush_rows();
 }
 
+/* What is of a person's week, under a differentially private preset only. */
+static void expect_weeks(void)
+{
+    static char text[4096];
+    (void)snprintf(text, sizeof text,
+        "CREATE VIEW want.week AS SELECT *, row_number() OVER (PARTITION BY usr, period ORDER BY at_ms) AS rank"
+        "  FROM raw.session JOIN want.span USING (day) WHERE span = 'week' AND %s;"
+        "CREATE VIEW want.weeks AS SELECT due, 'sessions' AS number, span, period, 0 AS item, -1 AS n,"
+        "  count(*) FILTER (WHERE rank <= %lld) AS value, count(DISTINCT usr) AS people FROM want.week GROUP BY due, span, period"
+        "  UNION ALL SELECT due, 'engaged_sessions', span, period, 0, -1, sum(least(met, %lld))::bigint, count(*)"
+        "    FROM (SELECT usr, due, span, period, count(*) AS met FROM want.week WHERE views > 1 GROUP BY 1, 2, 3, 4) e"
+        "    GROUP BY due, span, period"
+        "  UNION ALL SELECT due, 'session_durations', span, period, 0, bin, count(*), count(*) FROM (SELECT *,"
+        "    (SELECT count(*) FROM generate_series(0, 16) i WHERE length_ms >= 1000 * 2 ^ i)::int AS bin FROM want.week"
+        "    WHERE rank = 1) d GROUP BY due, span, period, bin"
+        "  UNION ALL SELECT due, 'goal_sessions', span, period, goal, -1, count(*), count(*) FROM (SELECT *, row_number()"
+        "    OVER (PARTITION BY usr, period ORDER BY goal) AS place FROM (SELECT DISTINCT usr, due, span, period, goal"
+        "    FROM want.week CROSS JOIN generate_series(0, 4) AS goal WHERE (goals >> goal & 1) = 1) g) f"
+        "    WHERE place <= %lld GROUP BY due, span, period, goal",
+        app.preset == APP_PRESET_STANDARD ? "true" : "false", (long long)family_clamp(FAMILY_SESSIONS, app.preset),
+        (long long)family_clamp(FAMILY_SESSIONS, app.preset), (long long)family_clamp(FAMILY_GOALS, app.preset));
+    cluster_sql(text);
+}
+
 /* The views want.activity and want.sessions have every cell. */
 static void write_expectations(void)
 {
@@ -366,6 +393,7 @@ static void write_expectations(void)
         (long long)(app.preset == APP_PRESET_EXACT ? 1000000000 : family_clamp(FAMILY_MEASURES, app.preset)),
         (long long)family_clamp(FAMILY_ENTITIES, app.preset), (long long)family_clamp(FAMILY_PATHS, app.preset));
     cluster_sql(text);
+    expect_weeks();
     (void)snprintf(text, sizeof text,
         "CREATE VIEW want.goal AS SELECT day AS due, metric, 'day' AS span, day AS period, item, -1 AS n,"
         "  sum(least(sessions, most))::bigint AS value, count(*) AS people FROM (SELECT usr, day, metric, item, most,"
@@ -399,7 +427,7 @@ static void write_expectations(void)
         "  SELECT * FROM want.measure UNION ALL SELECT * FROM want.entity UNION ALL SELECT * FROM want.path UNION ALL"
         "  SELECT * FROM want.funnel;"
         "CREATE TABLE want.sessions AS SELECT * FROM want.goal UNION ALL SELECT * FROM want.visit UNION ALL"
-        "  SELECT * FROM want.outcome",
+        "  SELECT * FROM want.outcome UNION ALL SELECT * FROM want.weeks",
         (long long)family_clamp(FAMILY_GOALS, app.preset), (long long)family_clamp(FAMILY_COMPLETION, app.preset),
         (long long)family_clamp(FAMILY_COMPLETION, app.preset), (long long)family_clamp(FAMILY_SESSIONS, app.preset));
     cluster_sql(text);
@@ -430,7 +458,7 @@ static void close_at(int64_t watermark_ms)
 #define COLUMNS "due, number, interval, period, item::int, n, value, people"
 #define SESSION_NUMBERS \
     "('goal_sessions', 'start_sessions', 'completed_sessions', 'session_dimension_users', 'outcome_users', 'outcome_sum'," \
-    " 'outcome_bins')"
+    " 'outcome_bins', 'sessions', 'engaged_sessions', 'session_durations')"
 
 static void check_cells(void)
 {

@@ -446,8 +446,8 @@ static int64_t places_of(const struct pseudonym *name, bool aliases)
 static void add_period(const struct pseudonym *name, int sessions, int last_ms)
 {
     sql("INSERT INTO state.person_period VALUES (3, %u, '%s', 'week', '2018-03-05', set_bit(repeat('0', 576)::bit(576), %d, 1),"
-        " %d), (3, %u, '%s', 'month', '2018-03-01', NULL, %d)", server.app, hex_of(name), sessions, sessions, server.app,
-        hex_of(name), sessions);
+        " %d, %d, %d, %d, %d), (3, %u, '%s', 'month', '2018-03-01', NULL, %d, 0, NULL, NULL, 0)", server.app, hex_of(name), sessions, sessions,
+        sessions - 2, 10000 - last_ms, sessions, 1 << sessions, server.app, hex_of(name), sessions);
     sql("INSERT INTO state.person_outcome VALUES (3, %u, '%s', '2018-03-01', 2, 1, %d, %d, %d, %d)", server.app, hex_of(name),
         sessions, sessions, last_ms, sessions);
 }
@@ -488,9 +488,9 @@ static void a_change_of_epochs_moves_everything(void **unused)
     log_acts(3);
     reckon();
     assert_as_reckoned();
-    char *rows = rows_of("SELECT concat_ws(' ', interval, sessions, get_bit(marks, 3), get_bit(marks, 4), bit_count(marks))"
-        " FROM state.person_period ORDER BY interval DESC");
-    assert_string_equal(rows, "week 7 1 1 2\nmonth 7\n");
+    char *rows = rows_of("SELECT concat_ws(' ', interval, sessions, get_bit(marks, 3), get_bit(marks, 4), bit_count(marks),"
+        " engaged, first_ms, first_bin, goal_bits) FROM state.person_period ORDER BY interval DESC");
+    assert_string_equal(rows, "week 7 1 1 2 3 9000 3 24\nmonth 7 0 0\n");
     free(rows);
     rows = rows_of("SELECT concat_ws(' ', count, sum, most, last_ms, last) FROM state.person_outcome");
     assert_string_equal(rows, "2 7 4 1000 3\n");

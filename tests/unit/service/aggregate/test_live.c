@@ -100,13 +100,15 @@ static struct pseudonym name_of(char kind, uint32_t who)
     return name;
 }
 
+static int64_t ahead_ms; /* by how much the node's clock is */
+
 /* One request of one user: `count` events at now and after. before: the user's name of the epoch before, 0: none. */
 static void take(uint32_t app, uint32_t user, uint32_t before, uint32_t session, unsigned count)
 {
     static uint8_t bytes[ENTRY_MAX_BYTES];
     struct packet_writer writer;
     const struct packet_header header = {.type = PACKET_EVENTS, .node = 1, .shard = 3, .n = 0};
-    const struct packet_part part = {.app = app, .definition = 1, .received_at_ms = clock_now_ms()};
+    const struct packet_part part = {.app = app, .definition = 1, .received_at_ms = clock_now_ms() + ahead_ms};
     const struct packet_user person = {.names = before != 0 ? 2 : 1, .name = {name_of('u', user), name_of('u', before)}};
     packet_begin(&writer, bytes, sizeof bytes, &header);
     assert_int_equal(packet_add_part(&writer, &part), RESULT_OK);
@@ -197,6 +199,28 @@ static void refusals_add_up(void **unused)
         "120 gpc 15\n120 unknown_event 1\n180 gpc 5\n");
 }
 
+static void a_clock_ahead_keeps_nothing_longer(void **unused)
+{
+    (void)unused;
+    ahead_ms = 3600000;
+    take(view.twin, 1, 0, 0, 2);
+    ahead_ms = 0;
+    flush();
+    assert_int_equal(cluster_number("SELECT count(*) FROM live.event WHERE received_at <= now()"), 2);
+}
+
+/* What a broken node says neither wraps nor makes the database refuse the flush. */
+static void absurd_refusals_are_bounded(void **unused)
+{
+    (void)unused;
+    const struct packet_count counts[] = {{view.twin, PACKET_REASON_GPC, INT64_MAX}, {view.twin, PACKET_REASON_GPC, INT64_MAX}};
+    live_refuse(&view.live, view.directory, 120000, counts, 2);
+    flush();
+    live_refuse(&view.live, view.directory, 120000, counts, 2);
+    flush();
+    assert_int_equal(cluster_number("SELECT count FROM live.refused"), 4 * (1LL << 40));
+}
+
 static void only_the_newest_are_kept(void **unused)
 {
     (void)unused;
@@ -238,6 +262,22 @@ static void erasing_takes_a_person_out(void **unused)
     assert_int_equal(live_erase(view.state, &erase, &why), RESULT_OK);
     expect_rows("SELECT person FROM live.event", "2\n");
     expect_rows("SELECT is_session || ' ' || number FROM live.name ORDER BY 1", "false 2\ntrue 2\n");
+}
+
+/* Nor does one stay whose number was given so long ago that ten thousand others came since. */
+static void erasing_takes_out_the_first_of_many(void **unused)
+{
+    (void)unused;
+    struct failure why = {0};
+    const struct packet_erase erase = {.app = view.twin, .kind = PACKET_ERASURE, .names = 1, .name = {name_of('u', 1)}};
+    take(view.twin, 1, 0, 0, 1);
+    flush();
+    cluster_sql("UPDATE live.twin SET people = people + 10000, sessions = sessions + 10000");
+    take(view.twin, 2, 0, 0, 1);
+    flush();
+    assert_int_equal(cluster_number("SELECT count(*) FROM live.event"), 2);
+    assert_int_equal(live_erase(view.state, &erase, &why), RESULT_OK);
+    assert_int_equal(cluster_number("SELECT sum(person)::bigint FROM live.event"), 10002);
 }
 
 static void purging_takes_everything_out(void **unused)
@@ -284,10 +324,13 @@ int main(void)
         cmocka_unit_test_setup(events_are_decoded, empty),
         cmocka_unit_test_setup(a_real_app_is_not_gathered, empty),
         cmocka_unit_test_setup(numbers_are_given_in_the_order_of_appearance, empty),
+        cmocka_unit_test_setup(a_clock_ahead_keeps_nothing_longer, empty),
         cmocka_unit_test_setup(refusals_add_up, empty),
+        cmocka_unit_test_setup(absurd_refusals_are_bounded, empty),
         cmocka_unit_test_setup(only_the_newest_are_kept, empty),
         cmocka_unit_test_setup(a_failed_flush_may_be_written_again, empty),
         cmocka_unit_test_setup(erasing_takes_a_person_out, empty),
+        cmocka_unit_test_setup(erasing_takes_out_the_first_of_many, empty),
         cmocka_unit_test_setup(purging_takes_everything_out, empty),
         cmocka_unit_test_setup(what_comes_after_the_end_is_not_shown, empty),
     };

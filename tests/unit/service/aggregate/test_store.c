@@ -551,10 +551,9 @@ static void closed_sums_are_what_the_definitions_say(void **unused)
             " coalesce(sum(views) FILTER (WHERE NOT anonymous), 0)::bigint,"
             " count(DISTINCT usr) FILTER (WHERE NOT anonymous AND views > 0), count(DISTINCT usr) FILTER (WHERE anonymous),"
             " count(*) FILTER (WHERE anonymous) FROM want.day GROUP BY day");
-        /* Days older than five weeks fold to weeks and months: that is all a previous day this old need tell. */
-        cluster_compare("triple", "SELECT day, first_day, CASE WHEN day - previous_day > 35 THEN '1970-01-01' ELSE previous_day END,"
-            " sum(people)::bigint FROM state.triple GROUP BY 1, 2, 3",
-            "SELECT day, first, CASE WHEN day - previous > 35 THEN '1970-01-01' ELSE previous END, count(*) FROM"
+        /* Of a previous day before the month of the day 31 days ago nothing is told. */
+        cluster_compare("triple", "SELECT day, first_day, previous_day, sum(people)::bigint FROM state.triple GROUP BY 1, 2, 3",
+            "SELECT day, first, CASE WHEN previous >= date_trunc('month', day - interval '31 days') THEN previous END, count(*) FROM"
             " (SELECT day, min(day) OVER (PARTITION BY usr) AS first, lag(day) OVER (PARTITION BY usr ORDER BY day) AS previous"
             " FROM (SELECT DISTINCT usr, day FROM want.day WHERE NOT anonymous) d) t GROUP BY 1, 2, 3");
         cluster_compare("session_sum",
@@ -691,6 +690,23 @@ static void what_was_seen_is_kept_while_repetitions_are_under_way(void **unused)
     assert_int_equal(cluster_number("SELECT count(*) FROM state.seen"), 0);
 }
 
+/* A count that no day reaches by itself: one client must not stop the shard for all. */
+static void a_count_that_is_full_stays_full(void **unused)
+{
+    (void)unused;
+    start_anew();
+    for (uint32_t epoch = 1; epoch <= 2; epoch++) {
+        receive((struct single){.user = 1, .epoch = epoch, .ts_ms = NOON, .received_ms = NOON});
+        receive((struct single){.user = 2, .epoch = epoch, .links = true, .ts_ms = NOON, .received_ms = NOON});
+        flush_now();
+        cluster_sql("UPDATE state.person_day SET events = 2147483647, views = 2147483647");
+    }
+    receive((struct single){.user = 1, .epoch = 2, .links = true, .ts_ms = NOON, .received_ms = NOON});
+    receive((struct single){.user = 2, .epoch = 2, .ts_ms = NOON, .received_ms = NOON});
+    flush_now();
+    assert_int_equal(cluster_number("SELECT min(events) FROM state.person_day"), 2147483647);
+}
+
 static void erase(uint32_t user, uint32_t epoch)
 {
     struct failure why = {0};
@@ -780,21 +796,22 @@ static void a_day_begins_at_its_first_midnight(void **unused)
     }
 }
 
-/* Two years come in and are closed at once: the days of the first months fold too. */
-static void days_of_all_old_months_fold(void **unused)
+/* Half a year comes in and is closed at once: of the months at whose days no later day looks, the person's last one stays. */
+static void days_of_old_months_go(void **unused)
 {
     (void)unused;
     start_anew();
     int32_t first = clock_days_from_civil(2017, 10, 2);
     for (int32_t day = first; day < first + 200; day++)
         receive((struct single){.user = 1, .epoch = 1, .ts_ms = start_of(day) + HOUR_MS, .received_ms = start_of(day) + HOUR_MS});
+    for (int32_t day = first; day < first + 70; day++)
+        receive((struct single){.user = 2, .epoch = 1, .ts_ms = start_of(day) + HOUR_MS, .received_ms = start_of(day) + HOUR_MS});
     say_watermark(start_of(first + 202));
     flush_now();
     expire(start_of(first + 202));
-    /* Closed through 2018-04-21: March is whole days, January and February weeks, all before months. */
+    /* Closed through 2018-04-19: of the day after 31 days back is March. */
     char *rows = cluster_rows("SELECT month || ' ' || bit_count(days::bit(32)) FROM state.person_month ORDER BY month");
-    assert_string_equal(rows, "2017-10-01 1\n2017-11-01 1\n2017-12-01 1\n2018-01-01 5\n2018-02-01 5\n2018-03-01 31\n"
-        "2018-04-01 19\n");
+    assert_string_equal(rows, "2017-12-01 1\n2018-03-01 31\n2018-04-01 19\n");
     free(rows);
 }
 
@@ -833,11 +850,12 @@ int main(void)
         cmocka_unit_test(an_old_name_after_the_change_is_the_same_person),
         cmocka_unit_test(a_source_of_two_names_counts_once_in_any_order),
         cmocka_unit_test(what_was_seen_is_kept_while_repetitions_are_under_way),
+        cmocka_unit_test(a_count_that_is_full_stays_full),
         cmocka_unit_test(erasing_follows_a_person_over_epochs),
         cmocka_unit_test(sessions_wait_for_every_day_they_may_reach),
         cmocka_unit_test(an_order_to_seal_a_day_that_no_calendar_has_is_none),
         cmocka_unit_test(a_day_begins_at_its_first_midnight),
-        cmocka_unit_test(days_of_all_old_months_fold),
+        cmocka_unit_test(days_of_old_months_go),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

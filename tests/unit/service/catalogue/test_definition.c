@@ -398,21 +398,6 @@ static void test_protection_stays(void **state)
     check_protection(twelve, eleven, "privacy.k");
 }
 
-static void test_releasable(void **state)
-{
-    (void)state;
-    struct app app = parse(plain);
-    struct failure why = {0};
-    assert_int_equal(definition_check_releasable(&app, &why), RESULT_OK);
-    app.preset = APP_PRESET_THRESHOLD;
-    assert_int_equal(definition_check_releasable(&app, &why), RESULT_OK);
-    app.preset = APP_PRESET_SMALL;
-    assert_int_equal(definition_check_releasable(&app, &why), RESULT_INVALID);
-    assert_string_equal(why.field, "privacy.preset");
-    assert_non_null(strstr(why.text, "preset small needs the noise of the release layer"));
-    definition_free(&app);
-}
-
 static void test_text(void **state)
 {
     (void)state;
@@ -442,7 +427,6 @@ int main(void)
         cmocka_unit_test(test_successors),
         cmocka_unit_test(test_counted_successors),
         cmocka_unit_test(test_protection_stays),
-        cmocka_unit_test(test_releasable),
         cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

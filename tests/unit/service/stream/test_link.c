@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -292,6 +293,31 @@ static void test_much(void **state)
     free(bytes);
 }
 
+/* An answer more than there were questions, in one piece with the last: none of it may be taken for a later one. */
+static void test_unasked_answer(void **state)
+{
+    (void)state;
+    static const char *const said[] = {"+PONG\r\n", "+PONG\r\n+PONG\r\n"};
+    struct config config = {.redis_socket = in_directory("said.sock"), .redis_host = ""};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, config.redis_socket);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 2), 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct failure why = {0};
+        struct link *link = NULL;
+        assert_int_equal(link_open(&config, soon(), &link, &why), RESULT_OK);
+        int peer = accept(listener, NULL, NULL);
+        assert_int_equal(write(peer, said[i], strlen(said[i])), strlen(said[i]));
+        assert_int_equal(ping(link, &why), RESULT_OK);
+        assert_int_equal(link_stale(link), i == 1);
+        link_close(link);
+        close(peer);
+    }
+    close(listener);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -329,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_unusable_configuration),
         cmocka_unit_test(test_renewed_file),
         cmocka_unit_test(test_much),
+        cmocka_unit_test(test_unasked_answer),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
