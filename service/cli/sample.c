@@ -107,8 +107,8 @@ static enum result add_key(const struct install *install, struct supervise *supe
 
 static enum result add_keys(const struct install *install, struct supervise *supervise, struct failure *why)
 {
-    static const char *const send[] = {"key", "add", "--scope", "ingest:" SAMPLE_APP};
-    static const char *const read[] = {"key", "add", "--scope", "read:" SAMPLE_APP};
+    static const char *const send[] = {"key", "add", "--scope", ("ingest:" SAMPLE_APP)};
+    static const char *const read[] = {"key", "add", "--scope", ("read:" SAMPLE_APP)};
     static const char *const write[] = {"app", "key", SAMPLE_APP};
     struct failure none = {0};
     enum result result = add_key(install, supervise, KEY, send, sizeof send / sizeof *send, why);
