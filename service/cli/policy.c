@@ -1,9 +1,9 @@
 /*
- * throng policy: what an app's preset lets leave, with what noise and at what cost, in words too. Reckoned from a definition alone,
- * in force or in a file: nothing of it needs a number about use.
+ * throng policy: what an app's preset lets leave, with what noise and at what cost, in words too, or as a deployment statement.
+ * Reckoned from a definition alone, in force or in a file: nothing of it needs a number about use.
  *
- * Sees:     definitions; of released numbers the newest month's users, to say how such an audience fares.
- * Uses:     anonymizer/release (plan; no sampler), api/series, service/cli/apps, grid; jansson.
+ * Sees:     definitions; of released numbers the newest month's users, to say how such an audience fares, and the first release's day.
+ * Uses:     anonymizer/release (plan; no sampler), api/series, service/cli/apps, grid, statement; jansson.
  * Threads:  one.
  * Failure:  exit status.
  */
@@ -20,6 +20,7 @@
 #include "service/cli/command.h"
 #include "service/cli/flags.h"
 #include "service/cli/grid.h"
+#include "service/cli/statement.h"
 
 #define USERS_DEFAULT 200
 #define LIST_BYTES 1024
@@ -29,6 +30,8 @@ struct policy_view {
     const char *name, *file;
     int64_t users; /* a month; 0: not given */
     bool measured; /* users is the newest released month's */
+    bool stating;
+    struct statement_facts facts;
     struct app app;
     struct plan plan;
 };
@@ -243,6 +246,26 @@ static enum result read_users(struct policy_view *view, struct db *db, struct fa
     return RESULT_OK;
 }
 
+/* The first release's day, and how many months of the population were released without noise. */
+static enum result read_facts(struct policy_view *view, struct db *db, struct failure *why)
+{
+    static const char sql[] =
+        "SELECT coalesce((SELECT min(sealed_at AT TIME ZONE 'UTC')::date::text FROM release.release WHERE app = $1), ''),"
+        " (SELECT count(DISTINCT month) FROM release.plan WHERE population = $2 AND preset IN ('exact', 'threshold-only'))";
+    struct db_params *params = db_params_new();
+    db_int4(params, (int32_t)view->app.id);
+    db_text(params, view->app.population);
+    PGresult *result = NULL;
+    enum result code = db_run(db, "policy_facts", sql, params, &result, why);
+    db_params_free(params);
+    if (code != RESULT_OK)
+        return code;
+    (void)snprintf(view->facts.since, sizeof view->facts.since, "%s", PQgetvalue(result, 0, 0));
+    view->facts.unprotected_months = db_get_int8(result, 0, 1);
+    PQclear(result);
+    return RESULT_OK;
+}
+
 static enum result read_app(struct policy_view *view, struct apps_row *row, struct failure *why)
 {
     struct db *db = command_db(view->context, "policy", false);
@@ -250,10 +273,24 @@ static enum result read_app(struct policy_view *view, struct apps_row *row, stru
         return RESULT_UNAVAILABLE;
     enum result result = apps_find(db, view->name, row, why);
     view->app = row->app;
-    if (result == RESULT_OK && view->users == 0)
+    if (result == RESULT_OK && view->stating)
+        result = read_facts(view, db, why);
+    else if (result == RESULT_OK && view->users == 0)
         result = read_users(view, db, why);
     db_free(db);
     return result;
+}
+
+static void state(const struct policy_view *view, bool is_private)
+{
+    json_t *statement = statement_make(&view->app, is_private ? &view->plan : NULL, &view->facts);
+    if (view->context->json) {
+        json_dumpf(statement, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
+        putchar('\n');
+    } else {
+        statement_print(statement, stdout);
+    }
+    json_decref(statement);
 }
 
 static enum result explain(struct policy_view *view, struct failure *why)
@@ -264,7 +301,9 @@ static enum result explain(struct policy_view *view, struct failure *why)
     enum result result = is_private ? plan_make(&view->app, view->app.preset, view->app.k, &view->plan, why) : RESULT_OK;
     if (result != RESULT_OK)
         return result;
-    if (view->context->json)
+    if (view->stating)
+        state(view, is_private);
+    else if (view->context->json)
         print_json(view, is_private);
     else if (is_private)
         print_plan(view);
@@ -283,12 +322,16 @@ int policy_command(struct command_context *context, int argc, char **argv)
     const struct flag flags[] = {
         {.name = "app", .text = &view.name},
         {.name = "users", .number = &view.users, .least = 1, .most = 1000000000},
+        {.name = "curator", .text = &view.facts.curator},
+        {.name = "region", .text = &view.facts.region},
+        {.name = "use", .text = &view.facts.use},
     };
     int count = flags_parse(context, argc, argv, flags, sizeof flags / sizeof flags[0], operands, 2);
     if (count < 0)
         return 2;
-    if (count == 0 || strcmp(operands[0], "explain") != 0 || (count == 2) == (view.name != NULL))
-        return command_usage("policy", "explain with --app APP or a FILE is needed");
+    view.stating = count > 0 && strcmp(operands[0], "statement") == 0;
+    if (count == 0 || (!view.stating && strcmp(operands[0], "explain") != 0) || (count == 2) == (view.name != NULL))
+        return command_usage("policy", "explain or statement, with --app APP or a FILE, is needed");
     view.file = operands[1];
     enum result result = view.file == NULL ? read_app(&view, &row, &why) : read_file(&view, &why);
     if (result == RESULT_OK)

@@ -2,7 +2,8 @@
 """Attacks on the running system, each shown to work on something weak (an app of the preset exact, a row changed by hand) and not
 to work on a differentially private app: averaging through every exit, redefinition, a second app with the same events, another
 name or time zone, a weaker preset, deleting what was spent, absence and shape, and one person with 10^4 events: with and
-without that person's January, exact cells of everything that leaves differ by no more than families.def declares."""
+without that person's January, exact cells of everything that leaves differ by no more than families.def declares. What others
+can do who know everybody else, or send forged people, is in outsiders.py."""
 import collections
 import csv
 import datetime
@@ -15,6 +16,7 @@ import zoneinfo
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'system'))
 
+import outsiders
 import person
 import throng
 
@@ -105,7 +107,7 @@ def steps(interval, first, last):
     return (last - first).days // 7
 
 
-class Attacks(unittest.TestCase):
+class Attacks(outsiders.Outsiders, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.throng = throng.Throng()
@@ -117,6 +119,14 @@ class Attacks(unittest.TestCase):
             cls.load(name, crowd(150))
             cls.throng.seal(name, str(THROUGH))
         cls.key = cls.throng.cli('key', 'add', '--scope', 'admin').strip()
+
+    @staticmethod
+    def body(name, preset):
+        return definition(name, preset)
+
+    @staticmethod
+    def declared_families():
+        return person.declared()
 
     @classmethod
     def write(cls, body):
@@ -296,18 +306,18 @@ class Attacks(unittest.TestCase):
 
     # --- one person -------------------------------------------------------------------------------------------------------
 
-    def exact_cells(self, app):
+    def exact_cells(self, app, through=THROUGH):
         """{(family, metric, interval, period, item, n): exact clamped value} of all that leaves through a day, from the state."""
         found = collections.Counter()
         numbers = private_numbers()
         for number, interval, period, item, n, value in self.throng.sql("""SELECT number, interval, period, item, n, sum(value)
                 FROM state.cell JOIN config.app USING (app) WHERE name = %s AND due <= %s GROUP BY 1, 2, 3, 4, 5""",
-                (app, THROUGH)):
+                (app, through)):
             family, intervals = numbers.get(number, (None, ()))
             if interval in intervals:
                 found[family, number, interval, period, item, n] = int(value)
         for day, first, previous, people in self.throng.sql("""SELECT day, first_day, previous_day, sum(people) FROM state.triple
-                JOIN config.app USING (app) WHERE name = %s AND day <= %s GROUP BY 1, 2, 3""", (app, THROUGH)):
+                JOIN config.app USING (app) WHERE name = %s AND day <= %s GROUP BY 1, 2, 3""", (app, through)):
             for interval in ('day', 'week', 'month'):
                 period, cohort = period_of(interval, day), period_of(interval, first)
                 if previous is not None and period_of(interval, previous) == period:
@@ -319,9 +329,9 @@ class Attacks(unittest.TestCase):
                     found['retention', 'retention', interval, cohort, 0, steps(interval, cohort, period)] += int(people)
         return found
 
-    def differences(self, app, other):
-        difference = self.exact_cells(app)
-        difference.subtract(self.exact_cells(other))
+    def differences(self, app, other, through=THROUGH):
+        difference = self.exact_cells(app, through)
+        difference.subtract(self.exact_cells(other, through))
         return {cell: value for cell, value in difference.items() if value}
 
     def neighbours(self, preset, zone):

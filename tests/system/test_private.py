@@ -285,6 +285,25 @@ class Private(unittest.TestCase):
         self.assertEqual(self.throng.run('policy', 'explain').returncode, 2)
         self.assertEqual(self.throng.run('policy', 'explain', '--app', 'nobody').returncode, 1)
 
+    def test_policy_as_a_statement(self):
+        """A deployment statement says the plan's numbers and since when; an unprotected app's says that it is none."""
+        said = json.loads(self.throng.cli('policy', 'explain', '--app', 'crowd', '--json'))
+        made = json.loads(self.throng.cli('policy', 'statement', '--app', 'crowd', '--json', '--curator', 'A foundation'))['deployment']
+        told = made['privacy_loss']['privacy_parameters']
+        self.assertEqual((told['delta'], made['dp_flavor']['name']), (1e-9, 'Zero-concentrated DP'))
+        self.assertAlmostEqual(told['rho'], said['rho'], 8)
+        self.assertAlmostEqual(told['epsilon'], said['epsilon']['user_month'], 8)
+        self.assertEqual(made['product']['data_curators'], ['A foundation'])
+        self.assertEqual(made['product']['publication_date'], str(FIRST + DAY))
+        for family in said['families']:
+            self.assertEqual(family['funded'], f'\n- {family["family"]} (' in made['implementation']['mechanisms'], family['family'])
+        path = os.path.join(self.throng.folder, 'open.json')
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump({'name': 'open', 'time_zone': 'UTC', 'events': [{'name': 'view'}],
+                'privacy': {'preset': 'exact', 'allow_unprotected': True}}, file)
+        self.assertIn('protection: "unprotected"', self.throng.cli('policy', 'statement', path))
+        self.assertNotIn('privacy_parameters:', self.throng.cli('policy', 'statement', path))
+
     # --- what else ------------------------------------------------------------------------------------------------------
 
     def test_same_bytes(self):
