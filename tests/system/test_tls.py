@@ -43,7 +43,7 @@ class House:
         self.redis_port, self.postgres_port = throng.free_port(), throng.free_port()
         self.port, self.admin_port = throng.free_port(), throng.free_port()
         self.running = {}
-        for name in ('redis', 'run', 'ingest', 'log'):
+        for name in ('redis', 'run', 'ingest', 'release', 'log'):
             os.mkdir(self.path(name), 0o700)
         os.chmod(self.folder, 0o755)
         self.make_certificates()
@@ -195,7 +195,8 @@ class House:
             settings['THRONG_POSTGRES_CONNINFO'] = self.conninfo(ROLES[daemon], **postgres)
         return settings | {'ingest': {'THRONG_INGEST_LISTEN': f'{HOST}:{self.port}',
             'THRONG_INGEST_STATE': self.path('ingest'), 'THRONG_INGEST_SEAL': 'a passphrase'},
-            'aggregate': {'THRONG_AGGREGATE_FLUSH_MS': '200'}, 'release': {'THRONG_RELEASE_POLL_MS': '200'},
+            'aggregate': {'THRONG_AGGREGATE_FLUSH_MS': '200'}, 'release': {'THRONG_RELEASE_POLL_MS': '200',
+                'THRONG_RELEASE_STATE': self.path('release')},
             'api': {'THRONG_API_LISTEN': f'{HOST}:{self.admin_port}'}}[daemon]
 
     def start(self, daemon, **more):
