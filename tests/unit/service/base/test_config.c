@@ -60,7 +60,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.redis_port, 6379);
     assert_true(config.run_sandbox);
     assert_string_equal(config.redis_password, "");
-    assert_int_equal(config.aggregate_flush_bytes, 41943040);
+    assert_int_equal(config.aggregate_flush_bytes, 33554432);
     config_free(&config);
     assert_null(config.redis_host);
 }
