@@ -2,23 +2,11 @@
 
 #include "anonymizer/release/gaussian.h"
 
-bool noise_is_identity(const struct policy *policy)
-{
-    switch (policy->protection) {
-    case PROTECTION_NONE:
-    case PROTECTION_THRESHOLD:
-        return true;
-    case PROTECTION_DP:
-        break;
-    }
-    return false;
-}
-
 enum result noise_apply(const struct policy *policy, const struct noise_source *source, int64_t value, int64_t *out,
     struct failure *why)
 {
     (void)source;
-    if (!noise_is_identity(policy)) {
+    if (policy->protection == PROTECTION_DP) {
         failure_set(why, "protection", "a value leaves under it with the noise of a plan only");
         return RESULT_DENIED;
     }

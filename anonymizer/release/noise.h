@@ -1,7 +1,7 @@
 /*
  * The noise step, through which every value passes between its clamp and its threshold. The unprotected presets have none: for
- * them the step is the identity, takes no randomness, and noise_is_identity() says so to whoever records a mechanism. Under the
- * others every value, of empty cells too, gets a discrete Gaussian of its own.
+ * them the step is the identity and takes no randomness. Under the others every value, of empty cells too, gets a discrete
+ * Gaussian of its own.
  *
  * Sees:     exact bounded values.
  * Uses:     policy.h, gaussian.h; integers only.
@@ -11,7 +11,6 @@
 #ifndef THRONG_RELEASE_NOISE_H
 #define THRONG_RELEASE_NOISE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,11 +24,8 @@ struct noise_source {
     void *context;
 };
 
-/* Whether noise_apply changes nothing under policy. */
-bool noise_is_identity(const struct policy *policy);
-
-/* Write value to *out where noise_is_identity, and take nothing from source (which may be NULL). RESULT_DENIED elsewhere: what
- * noise takes is a variance, see noise_add. */
+/* Write value to *out, and take nothing from source (which may be NULL). RESULT_DENIED under a differentially private policy:
+ * what noise takes is a variance, see noise_add. */
 enum result noise_apply(const struct policy *policy, const struct noise_source *source, int64_t value, int64_t *out,
     struct failure *why);
 

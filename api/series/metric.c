@@ -52,11 +52,6 @@ bool metric_is_share(const struct metric *metric)
             metric->list != METRIC_LIST_COMPLETION && strcmp(metric->above, "session_events") != 0);
 }
 
-bool metric_has_cells(const struct metric *metric)
-{
-    return metric_has_cohorts(metric) || metric->kind == METRIC_KIND_HISTOGRAM;
-}
-
 const char *metric_default_interval(const struct metric *metric)
 {
     if (metric_is_monthly(metric))

@@ -82,7 +82,4 @@ bool metric_has_cohorts(const struct metric *metric);
 /* Whether it is a share: from 0 to 1, whatever noise says. */
 bool metric_is_share(const struct metric *metric);
 
-/* Whether its points are told apart by n within a period. */
-bool metric_has_cells(const struct metric *metric);
-
 #endif

@@ -479,14 +479,6 @@ int64_t db_get_time(const PGresult *result, int row, int column)
     return db_get_int8(result, row, column) / 1000 + EPOCH_MS_2000;
 }
 
-double db_get_double(const PGresult *result, int row, int column)
-{
-    uint64_t bits = get_big(result, row, column, 8);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 const char *db_get_text(const PGresult *result, int row, int column)
 {
     return PQgetvalue(result, row, column);

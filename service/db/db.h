@@ -99,8 +99,6 @@ bool db_get_bool(const PGresult *result, int row, int column);
 int32_t db_get_date(const PGresult *result, int row, int column);
 /* See db_get_int4. */
 int64_t db_get_time(const PGresult *result, int row, int column);
-/* See db_get_int4. float8. */
-double db_get_double(const PGresult *result, int row, int column);
 /* See db_get_int4. Borrowed from result, NUL-terminated. */
 const char *db_get_text(const PGresult *result, int row, int column);
 /* See db_get_int4. Borrowed from result. */

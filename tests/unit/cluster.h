@@ -83,6 +83,21 @@ static inline void cluster_compare(const char *what, const char *have, const cha
     free(rows);
 }
 
+/* An installation of four shards with the app "crowd", which has views of pages and preset exact. */
+static inline void cluster_add_crowd(const char *zone, const char *created_at)
+{
+    char text[2048];
+    (void)snprintf(text, sizeof text, "INSERT INTO config.installation (shards) VALUES (4);"
+        "INSERT INTO audit.outbox (id, act, leaf) VALUES (gen_random_uuid(), 'app_added', '{}');"
+        "INSERT INTO config.app (name, population, time_zone, created_at, leaf)"
+        " SELECT 'crowd', 'everyone', '%s', '%s', id FROM audit.outbox LIMIT 1;"
+        "INSERT INTO config.definition (app, version, body, hash, leaf) SELECT app, 1, '{\"name\":\"crowd\","
+        "\"population\":\"everyone\",\"time_zone\":\"%s\",\"events\":[{\"name\":\"page_view\",\"kind\":\"view\"}],"
+        "\"privacy\":{\"preset\":\"exact\",\"allow_unprotected\":true,\"k\":1}}', decode(repeat('00', 32), 'hex'), leaf"
+        " FROM config.app", zone, created_at, zone);
+    cluster_sql(text);
+}
+
 /* A new connection as role; owned by the caller. */
 static inline struct db *cluster_connect(const char *role, const char *application)
 {

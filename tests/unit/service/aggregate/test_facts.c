@@ -17,6 +17,7 @@
 #include "service/aggregate/rows.h"
 #include "service/aggregate/store.h"
 #include "service/base/clock.h"
+#include "tests/unit/cluster.h"
 
 #define HOUR_MS 3600000LL
 #define DAY_MS (24 * HOUR_MS)
@@ -28,10 +29,7 @@
 #define MOST 2000 /* steps of the measure */
 
 static struct {
-    char directory[64];
-    const char *as;
-    struct db *owner, *state;
-    PGconn *reader;
+    struct db *state;
     struct config config;
     struct stream *stream; /* leads nowhere: the directory does without */
     struct shard shard;
@@ -39,16 +37,6 @@ static struct {
     uint64_t next_n;
     size_t read;
 } server;
-
-__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
-{
-    char command[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(command, sizeof command, format, arguments);
-    va_end(arguments);
-    assert_int_equal(system(command), 0);
-}
 
 __attribute__((format(printf, 1, 2))) static void sql(const char *format, ...)
 {
@@ -58,37 +46,8 @@ __attribute__((format(printf, 1, 2))) static void sql(const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (db_script(server.owner, text, &why) != RESULT_OK)
+    if (db_script(cluster.owner, text, &why) != RESULT_OK)
         fail_msg("%s", why.text);
-}
-
-/* The first column of query's rows, a line each; owned by the caller. */
-static char *rows_of(const char *query)
-{
-    PGresult *result = PQexec(server.reader, query);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        fail_msg("%s", PQerrorMessage(server.reader));
-    size_t length = 0;
-    char *text = calloc(1, 1);
-    for (int i = 0; i < PQntuples(result); i++) {
-        const char *row = PQgetvalue(result, i, 0);
-        size_t more = strlen(row);
-        text = realloc(text, length + more + 2);
-        memcpy(text + length, row, more);
-        text[length + more] = '\n';
-        length += more + 1;
-        text[length] = '\0';
-    }
-    PQclear(result);
-    return text;
-}
-
-static int64_t number(const char *query)
-{
-    char *rows = rows_of(query);
-    int64_t value = strtoll(rows, NULL, 10);
-    free(rows);
-    return value;
 }
 
 static uint64_t dice = 5;
@@ -263,7 +222,7 @@ static void take(void)
 static void empty_state(void)
 {
     store_give(server.state, &server.shard);
-    char *names = rows_of("SELECT string_agg(format('%I.%I', table_schema, table_name), ', ') FROM information_schema.tables"
+    char *names = cluster_rows("SELECT string_agg(format('%I.%I', table_schema, table_name), ', ') FROM information_schema.tables"
         " WHERE table_schema = 'state' AND table_type = 'BASE TABLE'");
     sql("TRUNCATE %s", names);
     free(names);
@@ -288,8 +247,8 @@ static const char *const views[][2] = {
 
 static char *read_view(size_t view, const char *schema)
 {
-    PQclear(PQexec(server.reader, strcmp(schema, "have") == 0 ? "SET search_path = have" : "SET search_path = want"));
-    return rows_of(views[view][1]);
+    PQclear(PQexec(cluster.reader, strcmp(schema, "have") == 0 ? "SET search_path = have" : "SET search_path = want"));
+    return cluster_rows(views[view][1]);
 }
 
 static void put_fragment(const struct pseudonym *usr, const struct session_fragment *piece)
@@ -436,8 +395,8 @@ static int64_t places_of(const struct pseudonym *name, bool aliases)
         "SELECT 'SELECT sum(n) FROM (' || string_agg(format('SELECT count(*) AS n FROM state.%%I WHERE %%I = ''%s''',"
         " table_name, column_name), ' UNION ALL ') || ') x' FROM information_schema.columns WHERE table_schema = 'state'"
         " AND udt_name = 'bytea' AND (table_name <> 'alias' OR column_name <> 'old' OR %s)", hex_of(name), aliases ? "true" : "false");
-    char *sum = rows_of(query);
-    int64_t places = number(sum);
+    char *sum = cluster_rows(query);
+    int64_t places = cluster_number(sum);
     free(sum);
     return places;
 }
@@ -488,11 +447,11 @@ static void a_change_of_epochs_moves_everything(void **unused)
     log_acts(3);
     reckon();
     assert_as_reckoned();
-    char *rows = rows_of("SELECT concat_ws(' ', interval, sessions, get_bit(marks, 3), get_bit(marks, 4), bit_count(marks),"
+    char *rows = cluster_rows("SELECT concat_ws(' ', interval, sessions, get_bit(marks, 3), get_bit(marks, 4), bit_count(marks),"
         " engaged, first_ms, first_bin, goal_bits) FROM state.person_period ORDER BY interval DESC");
     assert_string_equal(rows, "week 7 1 1 2 3 9000 3 24\nmonth 7 0 0\n");
     free(rows);
-    rows = rows_of("SELECT concat_ws(' ', count, sum, most, last_ms, last) FROM state.person_outcome");
+    rows = cluster_rows("SELECT concat_ws(' ', count, sum, most, last_ms, last) FROM state.person_outcome");
     assert_string_equal(rows, "2 7 4 1000 3\n");
     free(rows);
 }
@@ -523,10 +482,10 @@ static void a_purge_leaves_no_name_at_all(void **unused)
     sql("INSERT INTO state.entity VALUES (3, %u, 5, 'day', '2018-03-05', 77)", server.app);
     if (store_purge(server.state, &server.shard, server.app, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
-    char *sum = rows_of("SELECT 'SELECT sum(n) FROM (' || string_agg(format('SELECT count(*) AS n FROM state.%I', table_name),"
+    char *sum = cluster_rows("SELECT 'SELECT sum(n) FROM (' || string_agg(format('SELECT count(*) AS n FROM state.%I', table_name),"
         " ' UNION ALL ') || ') x' FROM information_schema.columns WHERE table_schema = 'state'"
         " AND (udt_name = 'bytea' OR (table_name, column_name) = ('entity', 'entity'))");
-    assert_int_equal(number(sum), 0);
+    assert_int_equal(cluster_number(sum), 0);
     free(sum);
 }
 
@@ -551,47 +510,22 @@ static void what_has_outlived_its_purpose_goes(void **unused)
     if (store_expire(server.state, &server.shard, (FIRST_DAY + 2000) * DAY_MS, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
     assert_int_equal(places_of(&name, true), 0);
-    assert_int_equal(number("SELECT count(*) FROM state.cell"), 1);
-    char *rows = rows_of("SELECT interval || ' ' || period FROM state.entity ORDER BY 1");
+    assert_int_equal(cluster_number("SELECT count(*) FROM state.cell"), 1);
+    char *rows = cluster_rows("SELECT interval || ' ' || period FROM state.entity ORDER BY 1");
     assert_string_equal(rows, "day 2018-06-23\nmonth 2018-06-01\nweek 2018-06-18\n");
     free(rows);
 }
 
 static int start_server(void **state)
 {
-    (void)state;
-    (void)strcpy(server.directory, "/tmp/throng-test-XXXXXX");
-    if (mkdtemp(server.directory) == NULL)
+    if (cluster_start(state) != 0)
         return -1;
-    server.as = geteuid() == 0 ? "setpriv --reuid=nobody --regid=nogroup --clear-groups" : "";
-    if (geteuid() == 0)
-        shell("chown nobody:nogroup %s", server.directory);
-    shell("cd %s && PATH=$(ls -d /usr/lib/postgresql/*/bin | tail -1):$PATH && %s initdb -A trust -U postgres -E UTF8 --locale=C "
-          "--no-sync -D %s/data >%s/log 2>&1 && %s pg_ctl -w -D %s/data -l %s/server.log -o \"-k %s -c listen_addresses='' "
-          "-c fsync=off -c dynamic_shared_memory_type=mmap -c shared_memory_type=mmap\" start >>%s/log 2>&1",
-        server.directory, server.as, server.directory, server.directory, server.as, server.directory, server.directory,
-        server.directory, server.directory);
-    shell("psql -q -h %s -U postgres -d postgres -c 'CREATE DATABASE throng'", server.directory);
-    shell("for f in schema/sql/*.sql; do psql -q -h %s -U postgres -d throng -v ON_ERROR_STOP=1 -f $f || exit 1; done",
-        server.directory);
-    char conninfo[256];
-    (void)snprintf(conninfo, sizeof conninfo, "host=%s dbname=throng user=postgres", server.directory);
-    server.owner = db_new(conninfo, "test");
-    server.reader = PQconnectdb(conninfo);
-    (void)snprintf(conninfo, sizeof conninfo, "host=%s dbname=throng user=throng_state", server.directory);
-    server.state = db_new(conninfo, "throng-aggregate");
+    server.state = cluster_connect("throng_state", "throng-aggregate");
     server.config.redis_socket = "/nonexistent/redis.sock";
     server.config.redis_timeout_ms = 100;
     server.stream = stream_new(&server.config);
-    sql("INSERT INTO config.installation (shards) VALUES (4);"
-        "INSERT INTO audit.outbox (id, act, leaf) VALUES (gen_random_uuid(), 'app_added', '{}');"
-        "INSERT INTO config.app (name, population, time_zone, created_at, leaf)"
-        " SELECT 'crowd', 'everyone', 'UTC', '2018-01-01', id FROM audit.outbox LIMIT 1;"
-        "INSERT INTO config.definition (app, version, body, hash, leaf) SELECT app, 1, '{\"name\":\"crowd\",\"population\":\"everyone\","
-        "\"time_zone\":\"UTC\",\"events\":[{\"name\":\"page_view\",\"kind\":\"view\"}],"
-        "\"privacy\":{\"preset\":\"exact\",\"allow_unprotected\":true,\"k\":1}}',"
-        " decode(repeat('00', 32), 'hex'), leaf FROM config.app");
-    server.app = (uint32_t)number("SELECT max(app)::bigint FROM config.app");
+    cluster_add_crowd("UTC", "2018-01-01");
+    server.app = (uint32_t)cluster_number("SELECT max(app)::bigint FROM config.app");
     struct failure why = {0};
     if (directory_refresh(server.state, server.stream, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
@@ -602,17 +536,11 @@ static int start_server(void **state)
 
 static int stop_server(void **state)
 {
-    (void)state;
     shard_reset(&server.shard);
     fold_free(&server.shard.fold);
     stream_free(server.stream);
-    db_free(server.owner);
     db_free(server.state);
-    PQfinish(server.reader);
-    shell("cd %s && PATH=$(ls -d /usr/lib/postgresql/*/bin | tail -1):$PATH && %s pg_ctl -m immediate -D %s/data stop >>%s/log 2>&1",
-        server.directory, server.as, server.directory, server.directory);
-    shell("rm -rf %s", server.directory);
-    return 0;
+    return cluster_stop(state);
 }
 
 int main(void)

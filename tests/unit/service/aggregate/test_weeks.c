@@ -309,14 +309,7 @@ static int start_server(void **state)
     server.config.redis_socket = "/nonexistent/redis.sock";
     server.config.redis_timeout_ms = 100;
     server.stream = stream_new(&server.config);
-    cluster_sql("INSERT INTO config.installation (shards) VALUES (4);"
-        "INSERT INTO audit.outbox (id, act, leaf) VALUES (gen_random_uuid(), 'app_added', '{}');"
-        "INSERT INTO config.app (name, population, time_zone, created_at, leaf)"
-        " SELECT 'crowd', 'everyone', 'UTC', '2014-09-01', id FROM audit.outbox LIMIT 1;"
-        "INSERT INTO config.definition (app, version, body, hash, leaf) SELECT app, 1, '{\"name\":\"crowd\","
-        "\"population\":\"everyone\",\"time_zone\":\"UTC\",\"events\":[{\"name\":\"page_view\",\"kind\":\"view\"}],"
-        "\"privacy\":{\"preset\":\"exact\",\"allow_unprotected\":true,\"k\":1}}', decode(repeat('00', 32), 'hex'), leaf"
-        " FROM config.app");
+    cluster_add_crowd("UTC", "2014-09-01");
     assert_int_equal(cluster_number("SELECT app FROM config.app"), 1);
     server.shard.number = 3;
     refresh();
