@@ -103,7 +103,7 @@ static json_t *spread_bins(const struct answer_question *question, const struct 
 
 static json_t *row_json(const struct answer_question *question, const struct answer *answer, size_t index)
 {
-    char date[CLOCK_DATE_BYTES];
+    char date[CLOCK_DATE_BYTES], moment[32];
     const struct series_point *point = &answer->points[index];
     json_t *row = json_object();
     json_object_set_new(row, layout_period_name(question), json_string(clock_format_date(point->period, date)));
@@ -115,6 +115,7 @@ static json_t *row_json(const struct answer_question *question, const struct ans
     if (question->metric->kind == METRIC_KIND_OUTCOME)
         json_object_set_new(row, "distribution", spread_bins(question, answer, index));
     json_object_set_new(row, "audit_leaf", uuid_text(point->leaf));
+    json_object_set_new(row, "sealed_at", json_string(clock_format(point->sealed_at_ms, moment, sizeof moment)));
     return row;
 }
 

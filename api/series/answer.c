@@ -43,6 +43,7 @@ static struct series_point read_point(const PGresult *rows, int row)
     snprintf(point.reliability, sizeof point.reliability, "%s", db_get_text(rows, row, 5));
     if (length == sizeof point.leaf)
         memcpy(point.leaf, leaf, sizeof point.leaf);
+    point.sealed_at_ms = db_get_time(rows, row, 15);
     return point;
 }
 
@@ -131,7 +132,8 @@ static enum result read_points(struct reading *reading, const char *number, cons
         db_int8(params, (int64_t)reading->question->most);
     enum result result = db_run(reading->db, "answer_points",
         "SELECT v.period, v.n, v.value, v.low, v.high, v.reliability, v.metric_version, r.k, r.preset, r.protection,"
-        " r.mechanism, coalesce(v.sigma2, r.sigma2), r.rho, uuid_send(v.leaf), v.item FROM release.value v JOIN release.release r USING (leaf)"
+        " r.mechanism, coalesce(v.sigma2, r.sigma2), r.rho, uuid_send(v.leaf), v.item,"
+        " r.sealed_at FROM release.value v JOIN release.release r USING (leaf)"
         " WHERE v.app = $1 AND v.metric = $2::text AND v.interval = $3::text AND v.period BETWEEN $4 AND $5"
         " AND ($6::text IS NULL OR v.item = $6::text) ORDER BY v.period, v.n LIMIT $7::bigint",
         params, &rows, why);
@@ -220,6 +222,7 @@ static enum result make_sticky(struct reading *reading, struct failure *why)
         series_ratio(&mean, &month, metric->scale, metric->complement, &answer->points[i]);
         series_clamp(&answer->points[i], 0, 1);
         memcpy(answer->points[i].leaf, month.leaf, sizeof month.leaf);
+        answer->points[i].sealed_at_ms = month.sealed_at_ms;
         free(days.list);
     }
     return result;

@@ -171,6 +171,7 @@ static void funnel_period(const struct app_funnel *funnel, const struct counted_
         points[step] = find_or_unknown(furthest, period, (int32_t)step);
         points[step].item = furthest->list[0].item;
         memcpy(points[step].leaf, furthest->list[0].leaf, sizeof points[step].leaf);
+        points[step].sealed_at_ms = furthest->list[0].sealed_at_ms;
         if (step + 1 < funnel->steps)
             series_sum(&points[step], &points[step + 1], &points[step]);
     }
@@ -248,6 +249,7 @@ static void outcome_month(const struct month *month, struct answer *answer)
         series_sum(&users, &others, &users);
     }
     memcpy(sum.leaf, month->sums.list[0].leaf, sizeof sum.leaf);
+    sum.sealed_at_ms = month->sums.list[0].sealed_at_ms;
     add_tier(month, -1, &sum, &users, answer);
     for (size_t tier = 0; tier < month->outcome->tier_count; tier++) {
         sum = find_or_unknown(&month->sums, period, (int32_t)tier);

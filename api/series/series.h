@@ -31,6 +31,7 @@ struct series_point {
     double value, low, high;
     char reliability[16];
     uint8_t leaf[16]; /* audit leaf of the release that it is, or whose number it is computed from first */
+    int64_t sealed_at_ms; /* when that release was due by the schedule */
 };
 
 /* Write scale × above / below to *out (complement: 1 − that), for above's period. Unknown unless both are known and below

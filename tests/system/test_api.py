@@ -522,7 +522,8 @@ class Api(unittest.TestCase):
             self.assertEqual(len(named), expected.count('\n') - 1)
             rows = json.loads(self.throng.cli('query', '--app', 'club', *words, '--format', 'json'))['rows']
             for row in named:
-                row.pop('audit_leaf')
+                sealed = self.throng.sql('SELECT sealed_at FROM release.release WHERE leaf = %s', (row.pop('audit_leaf'),))[0][0]
+                self.assertEqual(sealed, datetime.datetime.fromisoformat(row.pop('sealed_at').replace('Z', '+00:00')), target)
                 row.pop('distribution', None)
             self.assertEqual(rows, named)
             self.assertIn('preset exact', self.throng.cli('query', '--app', 'club', *words))
