@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define NOTICE_BYTES (1 + 4 + 8 + 4 + 8 + 16 + 3 * PACKET_HASH_BYTES)
+
 static void put_u16(uint8_t *to, uint16_t value)
 {
     to[0] = (uint8_t)value;
@@ -204,7 +206,8 @@ enum result packet_write_counts(const struct packet_header *header, int64_t at_m
 enum result packet_write_erase(const struct packet_header *header, const struct packet_erase *erase, uint8_t *bytes,
     size_t size, size_t *length)
 {
-    size_t need = PACKET_HEADER_BYTES + 30 + (size_t)erase->names * PSEUDONYM_BYTES;
+    size_t seal = erase->kind == PACKET_ACCESS ? PACKET_SEAL_BYTES : 0;
+    size_t need = PACKET_HEADER_BYTES + 30 + (size_t)erase->names * PSEUDONYM_BYTES + seal;
     assert(erase->names >= 1 && erase->names <= NAMES_MAX);
     if (size < need)
         return RESULT_FULL;
@@ -217,6 +220,7 @@ enum result packet_write_erase(const struct packet_header *header, const struct 
     to += 30;
     for (size_t i = 0; i < erase->names; i++)
         to += append_pseudonym(to, &erase->name[i]);
+    memcpy(to, erase->seal, seal);
     *length = need;
     return RESULT_OK;
 }
@@ -231,6 +235,26 @@ enum result packet_write_purge(const struct packet_header *header, const struct 
     memcpy(to + 4, purge->request, 16);
     put_u64(to + 20, (uint64_t)purge->at_ms);
     *length = PACKET_HEADER_BYTES + 28;
+    return RESULT_OK;
+}
+
+enum result packet_write_notice(const struct packet_header *header, const struct packet_notice *notice, uint8_t *bytes,
+    size_t size, size_t *length)
+{
+    size_t need = PACKET_HEADER_BYTES + NOTICE_BYTES;
+    if (size < need)
+        return RESULT_FULL;
+    uint8_t *to = bytes + write_header(bytes, header);
+    to[0] = (uint8_t)notice->act;
+    put_u32(to + 1, notice->app);
+    put_u64(to + 5, (uint64_t)notice->at_ms);
+    put_u32(to + 13, notice->epoch);
+    put_u64(to + 17, notice->count);
+    memcpy(to + 25, notice->request, 16);
+    memcpy(to + 41, notice->ring, PACKET_HASH_BYTES);
+    memcpy(to + 73, notice->hash, PACKET_HASH_BYTES);
+    memcpy(to + 105, notice->former, PACKET_HASH_BYTES);
+    *length = need;
     return RESULT_OK;
 }
 
@@ -296,7 +320,7 @@ enum result packet_open(struct packet_reader *reader, const uint8_t *bytes, size
     if (from == NULL)
         return RESULT_CORRUPT;
     if (from[0] != 'T' || from[1] != 'H' || from[2] != PACKET_VERSION || from[3] < PACKET_EVENTS ||
-        from[3] > PACKET_PURGE)
+        from[3] > PACKET_NOTICE)
         return reader->state = RESULT_CORRUPT;
     header->type = (enum packet_type)from[3];
     header->node = get_u64(from + 4);
@@ -463,6 +487,13 @@ enum result packet_read_erase(struct packet_reader *reader, struct packet_erase 
         if (!take_pseudonym(reader, &erase->name[i]))
             return RESULT_CORRUPT;
     }
+    memset(erase->seal, 0, sizeof erase->seal);
+    if (erase->kind == PACKET_ACCESS) {
+        const uint8_t *seal = take(reader, PACKET_SEAL_BYTES);
+        if (seal == NULL)
+            return RESULT_CORRUPT;
+        memcpy(erase->seal, seal, PACKET_SEAL_BYTES);
+    }
     return at_end(reader);
 }
 
@@ -475,6 +506,26 @@ enum result packet_read_purge(struct packet_reader *reader, struct packet_purge 
     memcpy(purge->request, from + 4, 16);
     purge->at_ms = (int64_t)get_u64(from + 20);
     if (purge->app == 0 || !time_is_sane(purge->at_ms))
+        return reader->state = RESULT_CORRUPT;
+    return at_end(reader);
+}
+
+enum result packet_read_notice(struct packet_reader *reader, struct packet_notice *notice)
+{
+    const uint8_t *from = take(reader, NOTICE_BYTES);
+    if (from == NULL)
+        return RESULT_CORRUPT;
+    notice->act = (enum packet_notice_act)from[0];
+    notice->app = get_u32(from + 1);
+    notice->at_ms = (int64_t)get_u64(from + 5);
+    notice->epoch = get_u32(from + 13);
+    notice->count = get_u64(from + 17);
+    memcpy(notice->request, from + 25, 16);
+    memcpy(notice->ring, from + 41, PACKET_HASH_BYTES);
+    memcpy(notice->hash, from + 73, PACKET_HASH_BYTES);
+    memcpy(notice->former, from + 105, PACKET_HASH_BYTES);
+    if (from[0] < PACKET_KEY_BORN || from[0] > PACKET_SELF_TEST_PASSED || !time_is_sane(notice->at_ms) ||
+        notice->count >= UINT64_C(1) << 53)
         return reader->state = RESULT_CORRUPT;
     return at_end(reader);
 }
@@ -512,6 +563,7 @@ static enum result check_body(struct packet_reader *reader, enum packet_type typ
         struct packet_watermark watermark;
         struct packet_erase erase;
         struct packet_purge purge;
+        struct packet_notice notice;
     } body;
     switch (type) {
     case PACKET_EVENTS:
@@ -524,6 +576,8 @@ static enum result check_body(struct packet_reader *reader, enum packet_type typ
         return packet_read_erase(reader, &body.erase);
     case PACKET_PURGE:
         return packet_read_purge(reader, &body.purge);
+    case PACKET_NOTICE:
+        return packet_read_notice(reader, &body.notice);
     }
     return RESULT_CORRUPT;
 }

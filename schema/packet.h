@@ -11,8 +11,9 @@
  *                       [engaged_ms varint] | props u8, then  prop: index u8 | value zigzag varint
  *   watermark  watermark_ms i64 | next_n u64 | ended u8
  *   counts     at_ms i64 | rows u16, then  row: app u32 | reason u8 | count varint
- *   erase      app u32 | request 16 | kind u8 | at_ms i64 | names u8 | name 16 × names
+ *   erase      app u32 | request 16 | kind u8 | at_ms i64 | names u8 | name 16 × names | [seal 32]
  *   purge      app u32 | request 16 | at_ms i64
+ *   notice     act u8 | app u32 | at_ms i64 | epoch u32 | count u64 | request 16 | ring 32 | hash 32 | former 32
  *
  * n counts the packets of one (node, shard) from 0 without gaps; a watermark carries PACKET_NO_N: it is harmless to
  * repeat. A decoder accepts exactly what an encoder can write: any other byte string is RESULT_CORRUPT.
@@ -35,6 +36,8 @@
 #define PACKET_VERSION 1
 #define PACKET_HEADER_BYTES 22
 #define PACKET_NO_N UINT64_MAX
+#define PACKET_SEAL_BYTES 32 /* of an X25519 public key */
+#define PACKET_HASH_BYTES 32
 
 enum packet_type {
     PACKET_EVENTS = 1,
@@ -42,6 +45,7 @@ enum packet_type {
     PACKET_COUNTS = 3,
     PACKET_ERASE = 4,
     PACKET_PURGE = 5,
+    PACKET_NOTICE = 6,
 };
 
 /* A keyed hash of an identifier. Not a raw id: the types keep them apart. */
@@ -137,12 +141,40 @@ struct packet_erase {
     int64_t at_ms;
     uint8_t names;
     struct pseudonym name[NAMES_MAX];
+    uint8_t seal[PACKET_SEAL_BYTES]; /* PACKET_ACCESS alone: whom the answer is sealed to (crypto_box_seal) */
 };
 
 struct packet_purge {
     uint32_t app;
     uint8_t request[16];
     int64_t at_ms;
+};
+
+/* What happened at an ingest node and belongs in the audit trail; ingest itself has no database. Append only. */
+enum packet_notice_act {
+    PACKET_KEY_BORN = 1,          /* hash: commitment to the new root's key */
+    PACKET_KEY_RATCHETED = 2,     /* hash: of the new key; former: of the key that was overwritten, if one was */
+    PACKET_KEY_ROTATED = 3,       /* likewise, with fresh randomness */
+    PACKET_KEY_DESTROYED = 4,     /* hash: of the key that is gone; one notice a key */
+    PACKET_KEYS_JOINED = 5,       /* the node took over another's key file; hash: of a key in it; one notice a key */
+    PACKET_SPOOL_REPLAYED = 6,    /* count: entries */
+    PACKET_CLOCK_STEPPED_BACK = 7, /* count: ms */
+    PACKET_STARTED = 8,           /* hash: of the binary; former: of the configuration without its secrets */
+    PACKET_STOPPED = 9,
+    PACKET_SELF_TEST_FAILED = 10, /* count: how many places the canary was found in */
+    PACKET_SELF_TEST_PASSED = 11, /* count: how many places were looked at */
+};
+
+struct packet_notice {
+    enum packet_notice_act act;
+    uint32_t app; /* 0: the installation */
+    int64_t at_ms;
+    uint32_t epoch;                    /* of keys, else 0 */
+    uint64_t count;                    /* below 2^53 */
+    uint8_t request[16];               /* the order of an operator that it carries out; zeros: none */
+    uint8_t ring[PACKET_HASH_BYTES];   /* which key file; zeros unless it is about keys */
+    uint8_t hash[PACKET_HASH_BYTES];   /* zeros: none */
+    uint8_t former[PACKET_HASH_BYTES]; /* zeros: none */
 };
 
 /* Writes one packet into a buffer of the caller's. */
@@ -181,6 +213,10 @@ enum result packet_write_erase(const struct packet_header *header, const struct 
 enum result packet_write_purge(const struct packet_header *header, const struct packet_purge *purge, uint8_t *bytes,
     size_t size, size_t *length);
 
+/* As packet_write_watermark. */
+enum result packet_write_notice(const struct packet_header *header, const struct packet_notice *notice, uint8_t *bytes,
+    size_t size, size_t *length);
+
 /* Set the header's n in a finished packet: bytes holds at least PACKET_HEADER_BYTES. */
 void packet_set_n(uint8_t *bytes, uint64_t n);
 
@@ -217,6 +253,9 @@ enum result packet_read_counts(struct packet_reader *reader, int64_t *at_ms, str
 enum result packet_read_erase(struct packet_reader *reader, struct packet_erase *erase);
 /* As packet_read_watermark. */
 enum result packet_read_purge(struct packet_reader *reader, struct packet_purge *purge);
+
+/* As packet_read_watermark. */
+enum result packet_read_notice(struct packet_reader *reader, struct packet_notice *notice);
 
 /* The stable name of reason ("gpc", "unknown_property", …) and whether it is a rejection ("rejected") or a drop
  * ("dropped"). Static strings. */

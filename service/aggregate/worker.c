@@ -43,6 +43,7 @@ struct control {
     enum packet_type type; /* 0: none */
     struct packet_erase erase;
     struct packet_purge purge;
+    struct packet_notice notice;
 };
 
 static void warn(struct bench *bench, const char *what, const struct shard *shard, enum result result)
@@ -257,7 +258,8 @@ static bool apply_control(struct bench *bench, struct shard *shard, enum packet_
 {
     struct control control = {.type = type};
     enum result result = type == PACKET_ERASE ? packet_read_erase(reader, &control.erase)
-                                              : packet_read_purge(reader, &control.purge);
+        : type == PACKET_PURGE                ? packet_read_purge(reader, &control.purge)
+                                              : packet_read_notice(reader, &control.notice);
     assert(result == RESULT_OK);
     return flush_shard(bench, shard, &control);
 }
@@ -325,6 +327,7 @@ static bool apply_entry(struct bench *bench, struct shard *shard, const struct s
         return true;
     case PACKET_ERASE:
     case PACKET_PURGE:
+    case PACKET_NOTICE:
         return apply_control(bench, shard, header.type, &reader);
     }
     return true;

@@ -61,6 +61,7 @@ static void copy(const uint8_t *data, size_t size)
     struct packet_watermark watermark;
     struct packet_erase erase;
     struct packet_purge purge;
+    struct packet_notice notice;
     require(packet_open(&reader, data, size, &header) == RESULT_OK);
     switch (header.type) {
     case PACKET_EVENTS:
@@ -80,6 +81,10 @@ static void copy(const uint8_t *data, size_t size)
     case PACKET_PURGE:
         require(packet_read_purge(&reader, &purge) == RESULT_OK);
         require(packet_write_purge(&header, &purge, again, sizeof again, &again_length) == RESULT_OK);
+        break;
+    case PACKET_NOTICE:
+        require(packet_read_notice(&reader, &notice) == RESULT_OK);
+        require(packet_write_notice(&header, &notice, again, sizeof again, &again_length) == RESULT_OK);
         break;
     }
 }

@@ -15,7 +15,7 @@ import tempfile
 import gate
 
 CLASSES = {'pseudonym', 'personal', 'test', 'aggregate', 'config', 'secret_hash', 'audit', 'operational'}
-RETENTIONS = {'dormant_horizon', 'session', 'seen', 'day', 'period', 'alias', 'live', 'stream', 'app', 'for_ever', 'installation'}
+RETENTIONS = {'dormant_horizon', 'session', 'seen', 'day', 'period', 'alias', 'live', 'stream', 'app', 'for_ever', 'installation', 'answer', 'mark'}
 ROW = re.compile(r'^(COLUMN|FIELD)\(([^)]*)\)\s*$', re.M)
 COLUMNS_SQL = """
 SELECT table_schema, table_name, column_name, udt_name FROM information_schema.columns

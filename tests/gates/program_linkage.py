@@ -20,10 +20,15 @@ RULES = {
     'throng-release': (['libmicrohttpd', 'libhiredis', 'libcurl'], [HTTP, KEYS, REDIS]),
     'throng-api': (['libhiredis', 'libcurl'], [KEYS, SAMPLER, REDIS]),
     'throng': (['libmicrohttpd', 'libhiredis'], [HTTP, KEYS, REDIS, SAMPLER]),
+    'throng-audit': (['libmicrohttpd', 'libhiredis'], [HTTP, KEYS, REDIS, SAMPLER]),
+    'throng-witness': (['libpq', 'libhiredis', 'libcurl'], [DATABASE, KEYS, REDIS, SAMPLER]),
+    'throng-verify': (['libpq', 'libhiredis', 'libcurl', 'libmicrohttpd', 'libssl'],
+        [DATABASE, HTTP, KEYS, REDIS, SAMPLER, r'^(socket|connect|getaddrinfo)$']),
 }
 # What a program is for, it must have: else the rules above would pass on an empty file.
 HAS = {'throng-ingest': [KEYS, HTTP, REDIS], 'throng-aggregate': [DATABASE, REDIS], 'throng-release': [DATABASE],
-    'throng-api': [DATABASE, r'^MHD_'], 'throng': [DATABASE]}
+    'throng-api': [DATABASE, r'^MHD_'], 'throng': [DATABASE],
+    'throng-audit': [DATABASE, r'^note_sign'], 'throng-witness': [r'^MHD_', r'^note_sign'], 'throng-verify': [r'^tree_verify']}
 
 
 def needed(path):

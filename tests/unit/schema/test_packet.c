@@ -70,6 +70,7 @@ static enum result copy(const uint8_t *from, size_t length, struct bytes *to)
     struct packet_watermark watermark;
     struct packet_erase erase;
     struct packet_purge purge;
+    struct packet_notice notice;
     enum result result = packet_open(&reader, from, length, &header);
     if (result != RESULT_OK)
         return result;
@@ -91,6 +92,9 @@ static enum result copy(const uint8_t *from, size_t length, struct bytes *to)
     case PACKET_PURGE:
         result = packet_read_purge(&reader, &purge);
         return result != RESULT_OK ? result : packet_write_purge(&header, &purge, to->at, sizeof to->at, &to->length);
+    case PACKET_NOTICE:
+        result = packet_read_notice(&reader, &notice);
+        return result != RESULT_OK ? result : packet_write_notice(&header, &notice, to->at, sizeof to->at, &to->length);
     }
     return RESULT_CORRUPT;
 }
@@ -358,6 +362,23 @@ static void test_erasures_and_purges(void **state)
     assert_int_equal(packet_write_purge(&header, &purge, packet.at, packet.length - 1, &packet.length), RESULT_FULL);
 }
 
+static void test_notices(void **state)
+{
+    (void)state;
+    struct bytes packet;
+    struct packet_notice notice = {.act = PACKET_SELF_TEST_PASSED, .app = UINT32_MAX, .at_ms = TS_MAX_MS - 1,
+        .epoch = UINT32_MAX, .count = (UINT64_C(1) << 53) - 1};
+    memset(notice.former, 0xff, sizeof notice.former);
+    struct packet_header header = header_of(PACKET_NOTICE, &most);
+    assert_int_equal(packet_write_notice(&header, &notice, packet.at, sizeof packet.at, &packet.length), RESULT_OK);
+    check_mutations(&packet);
+    assert_int_equal(packet_write_notice(&header, &notice, packet.at, packet.length - 1, &packet.length), RESULT_FULL);
+    notice = (struct packet_notice){.act = PACKET_KEY_BORN};
+    header = header_of(PACKET_NOTICE, &least);
+    assert_int_equal(packet_write_notice(&header, &notice, packet.at, sizeof packet.at, &packet.length), RESULT_OK);
+    check_mutations(&packet);
+}
+
 /* A counts packet of one row whose count is these bytes. */
 static bool takes_varint(const uint8_t *varint, size_t length)
 {
@@ -489,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_counts_capacity),
         cmocka_unit_test(test_erasures_and_purges),
+        cmocka_unit_test(test_notices),
         cmocka_unit_test(test_varints),
         cmocka_unit_test(test_bad_events),
         cmocka_unit_test(test_bad_headers),
