@@ -72,7 +72,7 @@ INSERT INTO subject.mark_key (key) VALUES (sha256(uuid_send(gen_random_uuid()) |
     || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
 
 -- Who was erased or objected, by HMAC-SHA-256(mark key, app as 4 bytes big-endian || pseudonym). Redis has a copy of each.
-CREATE TABLE state.mark (
+CREATE TABLE subject.mark (
     shard int NOT NULL,
     app int NOT NULL,
     tag bytea NOT NULL CHECK (octet_length(tag) = 32),
@@ -84,7 +84,7 @@ CREATE TABLE state.mark (
 );
 
 -- Lives of the pseudonymization keys, as the ingest nodes told: by commitments, never keys.
-CREATE TABLE state.key_life (
+CREATE TABLE subject.key_life (
     shard int NOT NULL,
     app int NOT NULL,
     ring bytea NOT NULL CHECK (octet_length(ring) = 32),
@@ -108,7 +108,7 @@ CREATE TABLE config.incident (
     CHECK ((closed_at IS NULL) = (closed_leaf IS NULL))
 );
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON state.mark, state.key_life TO throng_state;
+GRANT SELECT, INSERT, UPDATE, DELETE ON subject.mark, subject.key_life TO throng_state;
 GRANT USAGE ON SCHEMA subject TO throng_state, throng_read;
 GRANT SELECT, INSERT ON subject.request, subject.answer, subject.purged_shard TO throng_state;
 GRANT UPDATE (purged_at, purged_leaf) ON subject.request TO throng_state;

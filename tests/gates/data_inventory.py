@@ -14,7 +14,7 @@ import tempfile
 
 import gate
 
-CLASSES = {'pseudonym', 'personal', 'test', 'aggregate', 'config', 'secret_hash', 'audit', 'operational'}
+CLASSES = {'pseudonym', 'personal', 'test', 'aggregate', 'config', 'secret_hash', 'audit', 'operational', 'sealed'}
 RETENTIONS = {'dormant_horizon', 'session', 'seen', 'day', 'period', 'alias', 'live', 'stream', 'app', 'for_ever', 'installation', 'answer', 'mark'}
 ROW = re.compile(r'^(COLUMN|FIELD)\(([^)]*)\)\s*$', re.M)
 COLUMNS_SQL = """
