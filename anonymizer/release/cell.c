@@ -1,5 +1,7 @@
 #include "anonymizer/release/cell.h"
 
+#include "anonymizer/release/threshold.h"
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -32,12 +34,17 @@ struct released cell_suppressed(void)
     return (struct released){.suppressed = true, .reliability = CELL_SUPPRESSED};
 }
 
+/* A second's rounding is 5000 ms, but what is not rounded stays to the millisecond. */
+static int64_t step_of(const struct policy *policy, enum family_number number)
+{
+    return policy->rounding == 1 ? 1 : policy->rounding * family_number(number)->unit;
+}
+
 enum result cell_release(const struct policy *policy, const struct noise_source *source, enum family_number number,
     const struct cell *cell, struct released *out, struct failure *why)
 {
     const struct family_number_row *row = family_number(number);
-    /* A second's rounding is 5000 ms, but what is not rounded stays to the millisecond. */
-    int64_t step = policy->rounding == 1 ? 1 : policy->rounding * row->unit;
+    int64_t step = step_of(policy, number);
     if (cell->value < 0 || cell->people < 0 || cell->value > INT64_MAX - step) {
         failure_set(why, row->metric, "a cell is negative or out of range");
         return RESULT_INVALID;
@@ -83,6 +90,18 @@ enum result cell_protect(const struct plan_level *level, const struct noise_sour
         return RESULT_OK;
     }
     return spread(noisy, level->half_width, out, why);
+}
+
+enum result cell_again(const struct policy *policy, enum family_number number, struct rational sigma2, int64_t value,
+    struct released *out, struct failure *why)
+{
+    if (sigma2.numerator == 0) {
+        *out = rounded(value, step_of(policy, number));
+        return RESULT_OK;
+    }
+    int64_t half = 0;
+    enum result result = threshold_half_width(sigma2, &half, why);
+    return result == RESULT_OK ? spread(value, half, out, why) : result;
 }
 
 void cell_complement(const struct policy *policy, struct released *one, struct released *other)

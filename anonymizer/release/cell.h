@@ -53,6 +53,11 @@ enum result cell_release(const struct policy *policy, const struct noise_source 
 enum result cell_protect(const struct plan_level *level, const struct noise_source *source, enum family_number number,
     const struct cell *cell, const struct released *governor, struct released *out, struct failure *why);
 
+/* The released cell of number that once was released as value under policy, with noise of sigma2 (0/1: none): its interval
+ * and reliability again, to *out. RESULT_FULL if the interval does not fit; as threshold_half_width. */
+enum result cell_again(const struct policy *policy, enum family_number number, struct rational sigma2, int64_t value,
+    struct released *out, struct failure *why);
+
 /* What a suppressed cell looks like. */
 struct released cell_suppressed(void);
 

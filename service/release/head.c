@@ -83,7 +83,7 @@ enum result head_store(const char *directory, const struct head *head, struct fa
 static enum result restored(struct failure *why, int64_t has, int64_t known)
 {
     failure_set(why, "release.state", "the database was restored: released numbers are missing. It has %" PRId64
-        " releases, and %" PRId64 " were made. Replay the `aggregates_released` leaves of the audit trail that it lacks",
+        " releases, and %" PRId64 " were made. They come back from the audit trail once throng-audit has put that back",
         has, known);
     return RESULT_CORRUPT;
 }

@@ -343,7 +343,7 @@ static void plan_element(struct db_params *params, enum plan_column column, cons
     }
 }
 
-static enum result write_month(struct db *db, const struct ledger *ledger, const struct ledger_month *month, int32_t first,
+enum result ledger_write(struct db *db, const struct ledger *ledger, const struct ledger_month *month, int32_t first,
     const uint8_t id[16], struct failure *why)
 {
     static const char sql[] =
@@ -390,7 +390,7 @@ static enum result plan_month(struct db *db, struct ledger *ledger, int32_t firs
     if (result == RESULT_OK)
         result = write_leaf(db, ledger, &next, first, id, why);
     if (result == RESULT_OK)
-        result = write_month(db, ledger, &next, first, id, why);
+        result = ledger_write(db, ledger, &next, first, id, why);
     if (result != RESULT_OK)
         return result;
     struct ledger_month *month = reach(ledger, first);

@@ -80,6 +80,10 @@ struct ledger_month ledger_outlook(const struct ledger *ledger, int32_t month);
  * ledger is ahead of the database and must not be used again. */
 enum result ledger_plan(struct db *db, struct ledger *ledger, int32_t month, struct failure *why);
 
+/* In a transaction: write month's plan (its first day: first) and debits for ledger->app, whose leaf `id` is in the trail. */
+enum result ledger_write(struct db *db, const struct ledger *ledger, const struct ledger_month *month, int32_t first,
+    const uint8_t id[16], struct failure *why);
+
 /* The plan of month, which is planned. */
 const struct ledger_month *ledger_month(const struct ledger *ledger, int32_t month);
 

@@ -5,8 +5,9 @@
  * Sees:     closed sums; no raw id, key or pseudonym: its role has no grant on a column of one.
  * Uses:     service/base, db, catalogue, release; PostgreSQL by role throng_release.
  * Threads:  one, and the status socket's.
- * Failure:  ends with 2 on a configuration error, 1 if the status socket, the sandbox or the state directory cannot be had, or
- *           if the database was restored and lacks releases (head.h).
+ * Failure:  ends with 2 on a configuration error, 1 if the status socket, the sandbox or the state directory cannot be had.
+ *           While the database lacks releases that were made (head.h) and the trail does not give them back (replay.h),
+ *           nothing is released.
  */
 #include <sodium.h>
 
@@ -20,6 +21,7 @@
 #include "service/base/status.h"
 #include "service/catalogue/definition.h"
 #include "service/release/publish.h"
+#include "service/release/replay.h"
 #include "service/release/schedule.h"
 
 #define RETRY_MAX_MS 5000 /* between looks that fail, unless they are further apart anyway */
@@ -95,27 +97,51 @@ static enum result look(struct db *db, struct schedule *schedule, struct publish
     return first;
 }
 
-/* Whether the database lacks releases that were made: then this process ends, and one that is started again finds the same. */
-static bool was_restored(struct db *db, const struct publish_head *head)
+/* Put back what a restored database lacks, from the trail. */
+static enum result put_back(struct db *db, struct failure *why)
 {
-    struct failure why = {0};
-    enum result code = head_check(db, &head->known, &why);
-    if (code == RESULT_CORRUPT)
-        log_event(LOG_LEVEL_ERROR, "release.database_restored", LOG_FAILURE(code, &why));
-    return code == RESULT_CORRUPT;
+    struct replay_count count = {0};
+    enum result code = replay_missing(db, &count, why);
+    if (count.plans + count.releases + count.refused > 0)
+        log_event(LOG_LEVEL_WARN, "release.put_back", LOG_UINT("plans", count.plans), LOG_UINT("releases", count.releases),
+            LOG_UINT("refused", count.refused));
+    return code;
 }
 
-/* Returns whether all is well: an end was asked for. */
-static bool loop(struct db *db, struct publish_head *head, int64_t poll_ms)
+/* Whether the database has every release that is known to have been made: by the head's copy, and by the trail. Nothing is
+ * released before. */
+static enum result make_whole(struct db *db, const struct publish_head *head)
+{
+    static enum result last = RESULT_OK;
+    struct failure why = {0};
+    enum result code = put_back(db, &why);
+    if (code == RESULT_OK)
+        code = head_check(db, &head->known, &why);
+    if (code != RESULT_OK && code != last)
+        log_event(LOG_LEVEL_ERROR, "release.blocked", LOG_FAILURE(code, &why));
+    last = code;
+    metrics_set(METRIC_RELEASE_BLOCKED, code != RESULT_OK && code != RESULT_UNAVAILABLE);
+    return code;
+}
+
+/* One round. *whole: nothing that was released is missing, as far as the last look told. */
+static enum result turn(struct db *db, struct schedule *schedule, struct publish_head *head, bool *whole)
+{
+    struct failure why = {0};
+    enum result code = *whole ? head_check(db, &head->known, &why) : RESULT_CORRUPT;
+    if (code == RESULT_CORRUPT)
+        code = make_whole(db, head);
+    *whole = code == RESULT_OK || (*whole && code == RESULT_UNAVAILABLE);
+    return code == RESULT_OK ? look(db, schedule, head) : code;
+}
+
+static void loop(struct db *db, struct publish_head *head, int64_t poll_ms)
 {
     struct schedule schedule = {0};
     int64_t wait_ms = poll_ms;
-    bool restored = false;
+    bool whole = false;
     while (!lifecycle_ending()) {
-        restored = was_restored(db, head);
-        if (restored)
-            break;
-        enum result code = look(db, &schedule, head);
+        enum result code = turn(db, &schedule, head, &whole);
         metrics_set(METRIC_POSTGRES_UP, code != RESULT_UNAVAILABLE);
         status_ready(code != RESULT_UNAVAILABLE);
         /* A failure that lasts is told at growing distances, not at every look. */
@@ -126,7 +152,6 @@ static bool loop(struct db *db, struct publish_head *head, int64_t poll_ms)
         (void)lifecycle_sleep_ms(wait_ms);
     }
     schedule_free(&schedule);
-    return !restored;
 }
 
 int main(int argc, char **argv)
@@ -150,9 +175,9 @@ int main(int argc, char **argv)
     }
     struct db *db = db_new(config.postgres_conninfo, "throng-release");
     log_event(LOG_LEVEL_INFO, "release.started");
-    bool well = loop(db, &head, config.release_poll_ms);
+    loop(db, &head, config.release_poll_ms);
     db_free(db);
     status_stop();
     log_event(LOG_LEVEL_INFO, "release.stopped");
-    return well ? 0 : 1;
+    return 0;
 }

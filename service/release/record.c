@@ -44,6 +44,11 @@ const char *record_rho(struct rational rho, char out[RATIONAL_TEXT_MAX])
     return out;
 }
 
+const char *record_stage(enum family_stage stage)
+{
+    return stage == STAGE_ACTIVITY ? "activity" : "sessions";
+}
+
 struct rational record_common(const struct sheet *sheet, const struct sheet_release *release)
 {
     return release->count == 0 ? (struct rational){0, 1} : sheet->rows[release->first].sigma2;
@@ -98,41 +103,55 @@ static void leaf_rows(struct leaf *leaf, const struct app *app, const struct she
     leaf_close(leaf);
 }
 
-struct leaf *record_release(const struct app *app, const struct policy *policy, const struct sheet *sheet,
-    const struct sheet_release *release, uint8_t id[16])
+static void leaf_day(struct leaf *leaf, const char *key, int32_t day)
 {
-    char period[PERIOD_TEXT_BYTES], text[RATIONAL_TEXT_MAX];
+    char text[PERIOD_TEXT_BYTES];
+    leaf_text(leaf, key, period_format(day, text));
+}
+
+struct leaf *record_release(const struct app *app, const struct policy *policy, const struct sheet *sheet,
+    const struct sheet_release *release, const struct record_closing *closing, uint8_t id[16])
+{
+    char text[RATIONAL_TEXT_MAX];
     struct leaf *leaf = begin(app, "aggregates_released", LEAF_OK, id);
+    leaf_day(leaf, "day", closing->day);
     leaf_int(leaf, "definition", app->version);
     leaf_text(leaf, "family", family_name(release->family));
+    leaf_day(leaf, "first_day", closing->first_day);
     leaf_text(leaf, "interval", family_interval_name(release->interval));
     if (release->item >= 0)
         leaf_text(leaf, "item", record_item(app, release));
     leaf_int(leaf, "k", record_k(policy, release));
     leaf_text(leaf, "mechanism", policy_mechanism(policy));
-    leaf_text(leaf, "period", period_format(release->period, period));
+    leaf_day(leaf, "period", release->period);
+    leaf_int(leaf, "place", closing->place);
     leaf_text(leaf, "preset", policy_preset_name(policy->preset));
     leaf_text(leaf, "protection", record_protection(policy, release));
     if (record_rho(release->grant.rho, text) != NULL)
         leaf_text(leaf, "rho", text);
     leaf_rows(leaf, app, sheet, release);
+    leaf_int(leaf, "sealed_at", closing->sealed_at_ms);
     if (record_sigma2(record_common(sheet, release), text) != NULL)
         leaf_text(leaf, "sigma_squared", text);
+    leaf_text(leaf, "stage", record_stage(closing->stage));
     return leaf;
 }
 
 struct leaf *record_refused(const struct app *app, const struct policy *policy, const struct sheet_release *refused,
-    uint8_t id[16])
+    const struct record_closing *closing, uint8_t id[16])
 {
-    char period[PERIOD_TEXT_BYTES];
     struct leaf *leaf = begin(app, "aggregates_refused", LEAF_DENIED, id);
+    leaf_day(leaf, "day", closing->day);
     leaf_int(leaf, "definition", app->version);
     leaf_text(leaf, "family", family_name(refused->family));
+    leaf_day(leaf, "first_day", closing->first_day);
     leaf_text(leaf, "interval", family_interval_name(refused->interval));
     if (refused->item >= 0)
         leaf_text(leaf, "item", record_item(app, refused));
-    leaf_text(leaf, "period", period_format(refused->period, period));
+    leaf_day(leaf, "period", refused->period);
     leaf_text(leaf, "preset", policy_preset_name(policy->preset));
     leaf_text(leaf, "reason", "not_reserved");
+    leaf_int(leaf, "sealed_at", closing->sealed_at_ms);
+    leaf_text(leaf, "stage", record_stage(closing->stage));
     return leaf;
 }

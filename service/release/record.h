@@ -23,13 +23,25 @@
 /* The bytes that an entry of the log can have. */
 #define RECORD_MAX_BYTES 65535
 
+/* The closing that something was released with: all that a database needs that lost it (replay.h). */
+struct record_closing {
+    int32_t first_day; /* of the app */
+    int32_t day;       /* that was closed, in this stage */
+    enum family_stage stage;
+    int64_t sealed_at_ms; /* by the schedule */
+    int64_t place;        /* of the release among all: 1, 2, …; unused for a refused one */
+};
+
 /* The leaf of a release on the sheet, made of app under policy; owned by the caller. Its id to id. */
 struct leaf *record_release(const struct app *app, const struct policy *policy, const struct sheet *sheet,
-    const struct sheet_release *release, uint8_t id[16]);
+    const struct sheet_release *release, const struct record_closing *closing, uint8_t id[16]);
 
 /* The leaf of a refused one; owned by the caller. Its id to id. */
 struct leaf *record_refused(const struct app *app, const struct policy *policy, const struct sheet_release *refused,
-    uint8_t id[16]);
+    const struct record_closing *closing, uint8_t id[16]);
+
+/* "activity", "sessions". */
+const char *record_stage(enum family_stage stage);
 
 /* The name of the thing that the release is all about; "": it is not of one. Borrowed from app. */
 const char *record_item(const struct app *app, const struct sheet_release *release);

@@ -145,7 +145,7 @@ class Ledger(unittest.TestCase):
         with open(self.path(installation), 'w', encoding='utf-8') as file:
             file.write(f'{int(count) + 1} {digest}\n')
         installation.kill('release')
-        throng.wait_for(lambda: 'release.database_restored' in self.log(installation), 60, 'a refusal')
+        throng.wait_for(lambda: 'release.blocked' in self.log(installation), 60, 'a refusal')
         self.assertIn('released numbers are missing', self.log(installation))
         with open(self.path(installation), 'w', encoding='utf-8') as file:
             file.write(kept)

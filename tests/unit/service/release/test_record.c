@@ -99,7 +99,9 @@ static size_t length_of(const struct app *app, enum family_id family, struct she
     uint8_t id[16];
     const char *bytes;
     size_t length = 0;
-    struct leaf *leaf = record_release(app, &policy, sheet, &release, id);
+    const struct record_closing closing = {.first_day = 47482, .day = 47482, .stage = STAGE_SESSIONS,
+        .sealed_at_ms = INT64_C(4102444800000), .place = (INT64_C(1) << 53) - 1};
+    struct leaf *leaf = record_release(app, &policy, sheet, &release, &closing, id);
     struct failure why = {0};
     if (leaf_finish(leaf, &bytes, &length, &why) != RESULT_OK)
         fail_msg("%s: %s", family_name(family), why.text);
