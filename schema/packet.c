@@ -480,7 +480,7 @@ enum result packet_read_erase(struct packet_reader *reader, struct packet_erase 
     erase->kind = (enum packet_erase_kind)from[20];
     erase->at_ms = (int64_t)get_u64(from + 21);
     erase->names = from[29];
-    if (from[20] < PACKET_ERASURE || from[20] > PACKET_ACCESS || erase->app == 0 || erase->names < 1 ||
+    if (from[20] < PACKET_ERASURE || from[20] > PACKET_WITHDRAWAL || erase->app == 0 || erase->names < 1 ||
         erase->names > NAMES_MAX || !time_is_sane(erase->at_ms))
         return reader->state = RESULT_CORRUPT;
     for (size_t i = 0; i < erase->names; i++) {

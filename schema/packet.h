@@ -132,7 +132,8 @@ struct packet_count {
     uint64_t count; /* at least 1 */
 };
 
-enum packet_erase_kind { PACKET_ERASURE = 1, PACKET_OBJECTION = 2, PACKET_ACCESS = 3 };
+/* A withdrawal ends an objection: events of the person count again. */
+enum packet_erase_kind { PACKET_ERASURE = 1, PACKET_OBJECTION = 2, PACKET_ACCESS = 3, PACKET_WITHDRAWAL = 4 };
 
 struct packet_erase {
     uint32_t app;
