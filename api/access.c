@@ -58,7 +58,7 @@ static unsigned scopes_named(const char *scope)
         const char *name;
         unsigned scopes;
     } names[] = {{"read", ACCESS_READ}, {"metrics", ACCESS_METRICS}, {"ops", ACCESS_OPS}, {"audit", ACCESS_AUDIT},
-        {"admin", ACCESS_READ | ACCESS_METRICS | ACCESS_OPS | ACCESS_AUDIT}};
+        {"erase", ACCESS_ERASE}, {"admin", ACCESS_READ | ACCESS_METRICS | ACCESS_OPS | ACCESS_AUDIT | ACCESS_ERASE}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i].name, scope) == 0)
             return names[i].scopes;

@@ -1,7 +1,8 @@
 /*
  * Who asks, and what may they read: API keys by their hashes, and users that a trusted proxy has signed in.
  *
- * Scopes: read (released numbers; perhaps of one app), metrics (gauges), ops (daemons, health), audit; admin has all.
+ * Scopes: read (released numbers; perhaps of one app), metrics (gauges), ops (daemons, health), audit (the trail),
+ * erase (receipts of people's requests); admin has all.
  *
  * Sees:     API keys while a request lasts, user names of operators behind a proxy; keeps hashes.
  * Uses:     libsodium, service/db (config.reader_key), service/http/proxy.
@@ -22,7 +23,7 @@
 #define ACCESS_RETRY_MS 500    /* an unknown key has the keys read again, not more often than this */
 #define ACCESS_OUTAGE_MS 60000 /* while the database is away, known keys are good for so long */
 
-enum access_scope { ACCESS_READ = 1, ACCESS_METRICS = 2, ACCESS_OPS = 4, ACCESS_AUDIT = 8 };
+enum access_scope { ACCESS_READ = 1, ACCESS_METRICS = 2, ACCESS_OPS = 4, ACCESS_AUDIT = 8, ACCESS_ERASE = 16 };
 
 struct access_identity {
     unsigned scopes;      /* of enum access_scope */

@@ -85,6 +85,8 @@ enum MHD_Result call_problem(struct call *call, unsigned status, const char *typ
         reply_header(&reply, "Allow", "GET, HEAD");
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         reply_header(&reply, "Retry-After", "2");
+    if (status == MHD_HTTP_TOO_MANY_REQUESTS)
+        reply_header(&reply, "Retry-After", "1");
     return reply_send(call->connection, &reply);
 }
 

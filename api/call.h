@@ -18,6 +18,7 @@
 
 #include "api/access.h"
 #include "api/journal.h"
+#include "api/limiter.h"
 #include "schema/limits.h"
 #include "service/base/config.h"
 #include "service/base/metrics.h"
@@ -32,10 +33,14 @@ struct call_service {
     const struct config *config;
     struct access *access;
     struct journal *journal;
+    struct limiter *receipts; /* of reads of people's receipts */
     pthread_key_t db; /* a struct db of each HTTP thread */
     int64_t started_ms; /* steady */
+    atomic_bool exporting; /* a bundle is being made */
     atomic_llong in_progress;
 };
+
+struct bundles_job;
 
 struct call {
     struct call_service *service;
@@ -44,6 +49,7 @@ struct call {
     enum metrics_endpoint endpoint;
     struct access_identity identity;
     bool identified;
+    struct bundles_job **job; /* of the request: bundles.h */
 };
 
 /* This thread's connection: read-only, one snapshot a transaction, statements of at most ten seconds. NULL if the database

@@ -6,13 +6,19 @@
 #include <unistd.h>
 
 #include "api/budget.h"
+#include "api/bundles.h"
+#include "api/dashboard.h"
 #include "api/describe.h"
+#include "api/entries.h"
 #include "api/gauges.h"
 #include "api/health.h"
 #include "api/insights.h"
 #include "api/live.h"
+#include "api/logtiles.h"
 #include "api/numbers.h"
 #include "api/ops.h"
+#include "api/proofs.h"
+#include "api/receipt.h"
 #include "service/base/clock.h"
 #include "service/base/metrics.h"
 
@@ -27,13 +33,15 @@ struct gateway {
 
 /* A request under way, as libmicrohttpd keeps it. */
 struct request {
-    int64_t started_ms; /* steady */
+    int64_t started_ms;     /* steady */
+    struct bundles_job *job; /* owned; NULL for most */
 };
 
-/* The variable parts of a path, in order. */
+/* The variable parts of a path, in order, and what stands for a * at its end. */
 struct parts {
     char text[2][NAME_BYTES];
     size_t count;
+    const char *rest;
 };
 
 static enum MHD_Result answer_apps(struct call *call, const struct parts *parts)
@@ -129,7 +137,69 @@ static enum MHD_Result answer_health(struct call *call, const struct parts *part
     return health_all(call);
 }
 
-/* {} stands for one segment: a name. scope 0: no key is needed. own_arguments: the handler checks the query parameters; the
+static enum MHD_Result answer_dashboard(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return dashboard_answer(call);
+}
+
+static enum MHD_Result answer_entries(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return entries_list(call);
+}
+
+static enum MHD_Result answer_entry(struct call *call, const struct parts *parts)
+{
+    return entries_one(call, parts->rest);
+}
+
+static enum MHD_Result answer_proof(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return proofs_inclusion(call);
+}
+
+static enum MHD_Result answer_consistency(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return proofs_consistency(call);
+}
+
+static enum MHD_Result answer_export(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return bundles_answer(call);
+}
+
+static enum MHD_Result answer_receipt(struct call *call, const struct parts *parts)
+{
+    return receipt_answer(call, parts->rest);
+}
+
+static enum MHD_Result answer_checkpoint(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return logtiles_checkpoint(call);
+}
+
+static enum MHD_Result answer_log_keys(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return logtiles_keys(call);
+}
+
+static enum MHD_Result answer_tile(struct call *call, const struct parts *parts)
+{
+    (void)parts;
+    return logtiles_tile(call);
+}
+
+/* The log's hashes: without a key if api.public_log says so. */
+#define HASHES (ACCESS_READ | ACCESS_AUDIT)
+
+/* {} stands for one segment: a name; * for the rest of the path, which its handler parses. Of two patterns that match the first
+ * counts. scope 0: no key is needed. own_arguments: the handler checks the query parameters; the
  * others take none. */
 static const struct route {
     const char *pattern;
@@ -148,12 +218,29 @@ static const struct route {
     {"/v1/apps/{}/budget", ACCESS_READ, false, answer_budget},
     {"/v1/definitions", ACCESS_READ, false, answer_definitions},
     {"/v1/definitions/{}", ACCESS_READ, false, answer_definition},
+    {"/v1/audit/entries", ACCESS_AUDIT, true, answer_entries},
+    {"/v1/audit/entries/*", ACCESS_AUDIT, false, answer_entry},
+    {"/v1/audit/proof", ACCESS_AUDIT, true, answer_proof},
+    {"/v1/audit/consistency", ACCESS_AUDIT, true, answer_consistency},
+    {"/v1/audit/export", ACCESS_AUDIT, false, answer_export},
+    {"/v1/requests/*", ACCESS_ERASE, false, answer_receipt},
+    {"/log/checkpoint", HASHES, false, answer_checkpoint},
+    {"/log/vkey", HASHES, false, answer_log_keys},
+    {"/log/tile/entries/*", ACCESS_AUDIT, false, answer_tile},
+    {"/log/tile/*", HASHES, false, answer_tile},
     {"/metrics", ACCESS_METRICS, false, answer_gauges},
     {"/metrics/json", ACCESS_METRICS, false, answer_gauges_json},
     {"/metrics/ops", ACCESS_OPS, false, answer_ops},
     {"/health", ACCESS_OPS, false, answer_health},
     {"/health/live", 0, true, answer_live},
     {"/health/ready", 0, true, answer_ready},
+    {"/dashboard", 0, true, answer_dashboard},
+    {"/dashboard/", 0, true, answer_dashboard},
+    {"/dashboard/dashboard.js", 0, true, answer_dashboard},
+    {"/dashboard/dashboard.css", 0, true, answer_dashboard},
+    {"/dashboard/inter.woff2", 0, true, answer_dashboard},
+    {"/dashboard/icon.svg", 0, true, answer_dashboard},
+    {"/dashboard/licences.txt", 0, true, answer_dashboard},
 };
 
 static bool is_name(const char *text, size_t length)
@@ -170,6 +257,10 @@ static bool match(const char *pattern, const char *path, struct parts *parts)
 {
     parts->count = 0;
     for (; *pattern != '\0'; pattern++) {
+        if (*pattern == '*') {
+            parts->rest = path;
+            return *path != '\0';
+        }
         if (*pattern != '{') {
             if (*pattern != *path++)
                 return false;
@@ -195,6 +286,18 @@ static const struct route *find_route(const char *path, struct parts *parts)
     return NULL;
 }
 
+/* The endpoint that a request of route is counted for. */
+static enum metrics_endpoint endpoint_of(const struct route *route, const char *path)
+{
+    return route->answer == answer_tile ? METRICS_ENDPOINT_LOG : metrics_endpoint_of(path);
+}
+
+/* The scope that route needs; 0: none. */
+static unsigned scope_of(const struct call_service *service, const struct route *route)
+{
+    return route->scope == HASHES && service->config->api_public_log ? 0 : route->scope;
+}
+
 /* A path that is none needs a key too: a stranger learns nothing of what there is. */
 static enum MHD_Result dispatch(struct call *call, const char *method)
 {
@@ -203,14 +306,15 @@ static enum MHD_Result dispatch(struct call *call, const char *method)
     enum MHD_Result refusal;
     const struct route *route = find_route(call->path, &parts);
     if (route != NULL)
-        call->endpoint = metrics_endpoint_of(call->path);
+        call->endpoint = endpoint_of(route, call->path);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return call_problem(call, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", "", "everything here is read by GET");
     if (route == NULL) {
-        const unsigned any = ACCESS_READ | ACCESS_METRICS | ACCESS_OPS | ACCESS_AUDIT;
+        const unsigned any = ACCESS_READ | ACCESS_METRICS | ACCESS_OPS | ACCESS_AUDIT | ACCESS_ERASE;
         return call_admit(call, (enum access_scope)any, &refusal) ? call_not_found(call) : refusal;
     }
-    if (route->scope != 0 && !call_admit(call, (enum access_scope)route->scope, &refusal))
+    unsigned scope = scope_of(call->service, route);
+    if (scope != 0 && !call_admit(call, (enum access_scope)scope, &refusal))
         return refusal;
     if (!route->own_arguments && !call_knows_arguments(call, none))
         return call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "", "there is a parameter that is not known here");
@@ -228,7 +332,7 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
         struct request *request = malloc(sizeof *request);
         if (request == NULL)
             return MHD_NO;
-        request->started_ms = clock_steady_ms();
+        *request = (struct request){.started_ms = clock_steady_ms()};
         *state = request;
         metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_add(&gateway->service->in_progress, 1) + 1);
         return MHD_YES;
@@ -237,7 +341,8 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *connect
         *size = 0;
         return MHD_YES;
     }
-    struct call call = {.service = gateway->service, .connection = connection, .path = path};
+    struct request *request = *state;
+    struct call call = {.service = gateway->service, .connection = connection, .path = path, .job = &request->job};
     return dispatch(&call, method);
 }
 
@@ -250,6 +355,7 @@ static void on_completed(void *argument, struct MHD_Connection *connection, void
     if (request == NULL)
         return;
     metrics_request_took(clock_steady_ms() - request->started_ms);
+    bundles_free(request->job);
     free(request);
     *state = NULL;
     metrics_set(METRIC_HTTP_IN_PROGRESS, atomic_fetch_sub(&gateway->service->in_progress, 1) - 1);
@@ -262,7 +368,7 @@ static struct MHD_Daemon *start_daemon(struct gateway *gateway, int fd)
         {config->api_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)config->api_threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, gateway, MHD_OPTION_LISTEN_SOCKET, fd,
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, gateway, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->api_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)config->api_idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, gateway, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
@@ -293,6 +399,8 @@ void gateway_stop(struct gateway *gateway)
     if (gateway == NULL)
         return;
     int fd = MHD_quiesce_daemon(gateway->daemon);
+    while (atomic_load(&gateway->service->exporting)) /* no suspended connection may be left */
+        (void)usleep(5000);
     int64_t until_ms = clock_steady_ms() + DRAIN_MS;
     while (atomic_load(&gateway->service->in_progress) > 0 && clock_steady_ms() < until_ms)
         (void)usleep(5000);

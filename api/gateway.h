@@ -3,9 +3,13 @@
  *
  *   GET /v1/apps · /v1/apps/{app}/metrics · /metrics/{metric} · /retention · /budget     scope read
  *   GET /v1/definitions · /v1/definitions/{id}                                          scope read
+ *   GET /v1/audit/entries · /v1/audit/entries/{index} · /proof · /consistency · /export  scope audit
+ *   GET /log/checkpoint · /log/vkey · /log/tile/…                                       scope read or audit (api.public_log: no key)
+ *   GET /log/tile/entries/…                                                             scope audit
+ *   GET /v1/requests/{id}                                                               scope erase
  *   GET /metrics · /metrics/json                                                        scope metrics
  *   GET /metrics/ops · /health                                                          scope ops
- *   GET /health/live · /health/ready                                                    no key
+ *   GET /health/live · /health/ready · /dashboard/…                                     no key
  *
  * Sees:     requests, while they last; logs none of it.
  * Uses:     libmicrohttpd (an epoll thread pool).

@@ -8,10 +8,16 @@
 #include <unistd.h>
 
 #include "api/daemons.h"
+#include "api/standing.h"
 #include "service/base/clock.h"
 
 #define LAG_WARN 100000 /* entries: minutes of work */
-#define WHOLE 4         /* daemons that an installation has: aggregate, api, ingest, release */
+#define WHOLE 5         /* daemons that an installation has: aggregate, api, audit, ingest, release */
+
+#define PENDING_S 60    /* a leaf has its index within seconds */
+#define SLACK_S 60      /* that a heartbeat of the log may come late */
+#define DEADLINE_WARN_MS (7 * 86400000LL)
+#define EPOCH_LATE_S 86400 /* a key is ratcheted within a day of its epoch's end */
 
 /* From good to bad. */
 enum state { PASS, WARN, FAIL };
@@ -103,11 +109,79 @@ static void check_spool(struct report *report, const struct daemons *daemons)
 
 static void check_keys(struct report *report, const struct daemons *daemons)
 {
-    bool any, ingest;
+    bool any, ingest, told;
     int64_t disagree = daemons_metric(daemons, "throng_key_clocks_disagree", "", &any);
+    int64_t end_s = daemons_metric(daemons, "throng_key_epoch_end_timestamp_seconds", "", &told);
     (void)daemons_metric(daemons, "throng_spool_capacity_bytes", "", &ingest);
-    check(report, "keys", !ingest || disagree > 0 ? WARN : PASS, -1, "%s",
-        !ingest ? "no ingest node answers here" : disagree > 0 ? "not ratcheted: clocks disagree" : "ratcheted by the calendar");
+    if (told && end_s > 0 && end_s + EPOCH_LATE_S < clock_now_ms() / 1000)
+        check(report, "keys", FAIL, -1, "a key is used beyond the end of its epoch");
+    else
+        check(report, "keys", !ingest || disagree > 0 ? WARN : PASS, -1, "%s",
+            !ingest ? "no ingest node answers here" : disagree > 0 ? "not ratcheted: clocks disagree" : "ratcheted by the calendar");
+}
+
+/* The log of the trail: leaves get their index, and checkpoints are signed. */
+static void check_audit(struct report *report, const struct config *config, const struct daemons *daemons,
+    const struct standing *standing)
+{
+    bool any;
+    int64_t refused = daemons_metric(daemons, "throng_audit_refused", "", &any);
+    int64_t ahead = daemons_metric(daemons, "throng_audit_witnesses", "ahead", &any);
+    int64_t age_s = (clock_now_ms() - standing->signed_at_ms) / 1000;
+    if (refused > 0)
+        check(report, "audit", FAIL, -1, "the signer refuses: the log in the database does not continue the one it signed last");
+    else if (ahead > 0)
+        check(report, "audit", FAIL, -1, "a witness has seen a larger log than this one: leaves were lost");
+    else if (standing->pending_s > PENDING_S)
+        check(report, "audit", FAIL, -1, "%lld leaves wait for their place in the log, the first for %lld s",
+            (long long)standing->pending, (long long)standing->pending_s);
+    else if (standing->size == 0)
+        check(report, "audit", WARN, -1, "no checkpoint was signed yet");
+    else
+        check(report, "audit", age_s > config->audit_heartbeat_s + SLACK_S ? FAIL : PASS, -1,
+            "checkpoint of %lld leaves signed %lld s ago", (long long)standing->size, (long long)age_s);
+}
+
+static void check_requests(struct report *report, const struct standing *standing)
+{
+    int64_t left_ms = standing->first_deadline_ms - clock_now_ms();
+    if (standing->open_requests == 0)
+        check(report, "subject_requests", PASS, -1, "none waits for its last copies to be removed");
+    else
+        check(report, "subject_requests", left_ms < 0 ? FAIL : left_ms < DEADLINE_WARN_MS ? WARN : PASS, -1,
+            "%lld wait for their last copies to be removed; the first deadline %s %.1f days", (long long)standing->open_requests,
+            left_ms < 0 ? "passed by" : "is in", (double)(left_ms < 0 ? -left_ms : left_ms) / 86400000.0);
+}
+
+/* What the database says of the trail and of requests. */
+static void check_standing(struct report *report, struct call *call, const struct daemons *daemons)
+{
+    struct failure why = {0};
+    struct standing standing = {0};
+    struct db *db = call_db(call, &why);
+    if (db != NULL && standing_read(db, &standing, &why) == RESULT_OK) {
+        check_audit(report, call->service->config, daemons, &standing);
+        check_requests(report, &standing);
+        return;
+    }
+    check(report, "audit", FAIL, -1, "the database does not answer");
+    check(report, "subject_requests", FAIL, -1, "the database does not answer");
+}
+
+/* Each daemon that looks for canaries says what it found. */
+static void check_self_test(struct report *report, const struct daemons *daemons)
+{
+    int64_t lookers = 0, good = 0;
+    for (size_t i = 0; i < daemons->count; i++) {
+        bool any;
+        const struct daemons one = {.list = {daemons->list[i]}, .count = 1};
+        good += daemons_metric(&one, "throng_selftest_ok", "", &any) > 0;
+        lookers += any;
+    }
+    check(report, "self_test", lookers == 0 ? WARN : good < lookers ? FAIL : PASS, -1, "%s",
+        lookers == 0      ? "none has run here yet"
+        : good < lookers ? "a canary was found where it must not be"
+                         : "no canary was found where none may be");
 }
 
 /* A line of /proc/meminfo, in KiB. */
@@ -169,6 +243,8 @@ enum MHD_Result health_all(struct call *call)
     check_stream(&report, &daemons);
     check_spool(&report, &daemons);
     check_keys(&report, &daemons);
+    check_standing(&report, call, &daemons);
+    check_self_test(&report, &daemons);
     check_memory(&report);
     check_cpu(&report);
     check_disk(&report, config->run_directory);

@@ -3,7 +3,7 @@
  * monitors, with a check of each thing that Throng needs.
  *
  * Sees:     nothing of a person.
- * Uses:     daemons, call; /proc.
+ * Uses:     daemons, standing, call; /proc.
  * Threads:  as call.
  * Failure:  a check that cannot be made fails.
  */

@@ -22,7 +22,7 @@
 struct entry {
     int64_t hour; /* since 1970 */
     enum journal_kind kind;
-    char type[12], actor[40], app[NAME_MAX_BYTES + 1];
+    char type[12], actor[40], what[NAME_MAX_BYTES + 1];
     uint64_t count;
 };
 
@@ -38,9 +38,15 @@ struct journal {
     atomic_bool up;
 };
 
+/* The act that a kind is counted under. */
+static const char *act_of(enum journal_kind kind)
+{
+    return kind == JOURNAL_READ ? "aggregates_read" : kind == JOURNAL_TRAIL ? "trail_read" : "access_denied";
+}
+
 static bool is_denial(enum journal_kind kind)
 {
-    return kind != JOURNAL_READ;
+    return kind != JOURNAL_READ && kind != JOURNAL_TRAIL;
 }
 
 /* Entries are kept in order of leaves: those of one leaf stand together. */
@@ -48,8 +54,9 @@ static int compare_leaf(const struct entry *a, const struct entry *b)
 {
     if (a->hour != b->hour)
         return a->hour < b->hour ? -1 : 1;
-    if (is_denial(a->kind) != is_denial(b->kind))
-        return is_denial(a->kind) ? 1 : -1;
+    int act = strcmp(act_of(a->kind), act_of(b->kind));
+    if (act != 0)
+        return act;
     int type = strcmp(a->type, b->type);
     return type != 0 ? type : strcmp(a->actor, b->actor);
 }
@@ -62,7 +69,7 @@ static int compare(const void *one, const void *other)
         return order;
     if (a->kind != b->kind)
         return a->kind < b->kind ? -1 : 1;
-    return strcmp(a->app, b->app);
+    return strcmp(a->what, b->what);
 }
 
 /* Room for one more entry. */
@@ -81,13 +88,13 @@ static bool grow(struct journal *journal)
     return true;
 }
 
-void journal_count(struct journal *journal, const struct access_identity *identity, enum journal_kind kind, const char *app)
+void journal_count(struct journal *journal, const struct access_identity *identity, enum journal_kind kind, const char *what)
 {
     struct entry entry = {.hour = clock_now_ms() / HOUR_MS, .kind = kind, .count = 1};
     (void)snprintf(entry.type, sizeof entry.type, "%s", identity == NULL ? "daemon" : identity->type);
     (void)snprintf(entry.actor, sizeof entry.actor, "%s", identity == NULL ? "throng_read" : identity->actor);
-    (void)snprintf(entry.app, sizeof entry.app, "%s", app);
-    metrics_add(kind == JOURNAL_READ                                         ? METRIC_READS
+    (void)snprintf(entry.what, sizeof entry.what, "%s", what);
+    metrics_add(!is_denial(kind)                                             ? METRIC_READS
                 : kind == JOURNAL_NO_KEY || kind == JOURNAL_UNKNOWN_KEY ? METRIC_AUTH_FAILURES
                                                                              : METRIC_ACCESS_DENIED,
         1);
@@ -107,7 +114,7 @@ void journal_count(struct journal *journal, const struct access_identity *identi
 
 static const char *kind_name(enum journal_kind kind)
 {
-    static const char *const names[] = {"read", "no_key", "unknown_key", "scope", "app"};
+    static const char *const names[] = {"read", "trail", "no_key", "unknown_key", "scope", "app"};
     return names[kind];
 }
 
@@ -115,9 +122,10 @@ static const char *kind_name(enum journal_kind kind)
 static struct leaf *make_leaf(const struct entry *entries, size_t count, struct leaf_head *head)
 {
     bool denied = is_denial(entries->kind);
+    int64_t reads = 0;
     *head = (struct leaf_head){
         .at_ms = clock_now_ms(),
-        .act = denied ? "access_denied" : "aggregates_read",
+        .act = act_of(entries->kind),
         .actor_type = entries->type,
         .actor_id = entries->actor,
         .tenant = "",
@@ -131,12 +139,15 @@ static struct leaf *make_leaf(const struct entry *entries, size_t count, struct 
     leaf_array(leaf, "counts");
     for (size_t i = 0; i < count; i++) {
         leaf_array(leaf, NULL);
-        leaf_text(leaf, NULL, denied ? kind_name(entries[i].kind) : entries[i].app);
+        leaf_text(leaf, NULL, denied ? kind_name(entries[i].kind) : entries[i].what);
         leaf_int(leaf, NULL, (int64_t)entries[i].count);
         leaf_close(leaf);
+        reads += (int64_t)entries[i].count;
     }
     leaf_close(leaf);
     leaf_int(leaf, "hour_ms", entries->hour * HOUR_MS);
+    if (entries->kind == JOURNAL_TRAIL)
+        leaf_int(leaf, "reads", reads);
     return leaf;
 }
 

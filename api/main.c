@@ -2,7 +2,7 @@
  * throng-api: the read side. It answers from released rows, as a role that sees nothing else of numbers about use, and has no
  * code that could draw noise, make a pseudonym or reach Redis.
  *
- * Sees:     released numbers, app definitions, hashes of keys.
+ * Sees:     released numbers, the audit trail, receipts, app definitions, hashes of keys.
  * Uses:     service/base, http, db, catalogue; PostgreSQL by role throng_read.
  * Threads:  the HTTP pool, the journal's, the status socket's.
  * Failure:  ends with 2 on a configuration error, 1 if a socket or the sandbox cannot be had. Without database: 503.
@@ -11,11 +11,14 @@
 #include <stdlib.h>
 
 #include "api/gateway.h"
+#include "api/receipt.h"
 #include "service/base/clock.h"
 #include "service/base/lifecycle.h"
 #include "service/base/log.h"
 #include "service/base/sandbox.h"
 #include "service/base/status.h"
+#include "service/catalogue/fingerprint.h"
+#include "service/db/trail.h"
 #include "service/http/listen.h"
 
 static void require(const char *step, enum result result, const struct failure *why)
@@ -32,6 +35,8 @@ static void open_service(struct call_service *service)
     service->started_ms = clock_steady_ms();
     require("access", access_open(service->config, &service->access, &why), &why);
     require("threads", pthread_key_create(&service->db, call_db_free) == 0 ? RESULT_OK : RESULT_FAILED, &why);
+    service->receipts = limiter_new(RECEIPT_RATE, RECEIPT_BURST);
+    require("memory", service->receipts != NULL ? RESULT_OK : RESULT_FAILED, &why);
     service->journal = journal_start(service->config);
     require("journal", service->journal != NULL ? RESULT_OK : RESULT_FAILED, &why);
 }
@@ -39,13 +44,33 @@ static void open_service(struct call_service *service)
 static void close_service(struct call_service *service)
 {
     journal_stop(service->journal);
+    limiter_free(service->receipts);
     access_close(service->access);
     (void)pthread_key_delete(service->db);
+}
+
+/* Serve until an end is asked for. The trail has start and end, as soon as the database answers. */
+static void serve(const struct config *config, const uint8_t binary[FINGERPRINT_BYTES])
+{
+    uint8_t configuration[FINGERPRINT_BYTES];
+    struct db *db = db_new(config->postgres_conninfo, "throng-api start");
+    bool told = false;
+    fingerprint_config(config, configuration);
+    do {
+        if (!told)
+            told = trail_started(db, "api", binary, configuration, NULL) == RESULT_OK;
+        if (told)
+            db_disconnect(db);
+    } while (!lifecycle_sleep_ms(told ? 60000 : 1000));
+    if (told)
+        (void)trail_stopped(db, "api", NULL);
+    db_free(db);
 }
 
 int main(int argc, char **argv)
 {
     static struct config config;
+    static uint8_t binary[FINGERPRINT_BYTES];
     static struct call_service service = {.config = &config};
     struct failure why = {0};
     struct gateway *gateway = NULL;
@@ -56,6 +81,7 @@ int main(int argc, char **argv)
     log_init("api", level);
     lifecycle_begin(true);
     require("libsodium", sodium_init() < 0 ? RESULT_FAILED : RESULT_OK, &(struct failure){.text = "does not start"});
+    require("binary", fingerprint_binary(binary, &why), &why);
     require("listen", listen_tcp(config.api_listen, "api.listen", &fd, &why), &why);
     require("status", status_start(config.run_directory, "api", &why), &why);
     if (config.run_sandbox)
@@ -63,8 +89,7 @@ int main(int argc, char **argv)
     open_service(&service);
     require("server", gateway_start(&service, fd, &gateway, &why), &why);
     log_event(LOG_LEVEL_INFO, "api.started", LOG_NAME("listen", config.api_listen));
-    while (!lifecycle_sleep_ms(60000))
-        continue;
+    serve(&config, binary);
     status_ready(false);
     gateway_stop(gateway);
     close_service(&service);

@@ -21,7 +21,7 @@ struct label_set {
 /* A label's name as a literal: it is one of few. */
 static const char *label_name(const char *text, size_t length)
 {
-    static const char *const names[] = {"result", "endpoint", "code", "name", "peer", "le"};
+    static const char *const names[] = {"result", "endpoint", "code", "name", "peer", "le", "state"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strlen(names[i]) == length && strncmp(names[i], text, length) == 0)
             return names[i];
@@ -171,6 +171,23 @@ static void add_processes(struct exposition *exposition, const struct daemons *d
     }
 }
 
+/* Witnesses have names of their own, so that the signer's status cannot label by them: the database says what each has seen. Without
+ * it there is nothing to say. */
+static void add_witnesses(struct exposition *exposition, struct call *call)
+{
+    struct failure why = {0};
+    PGresult *rows = NULL;
+    struct db *db = call_db(call, &why);
+    if (db == NULL || db_run(db, "ops_witnesses", "SELECT name, size FROM audit.witness ORDER BY name", NULL, &rows, &why) != RESULT_OK)
+        return;
+    exposition_family(exposition, "throng_witness_size", "gauge", "Leaves of the log that a witness has seen, by the witness's name");
+    for (int row = 0; row < PQntuples(rows); row++) {
+        const struct exposition_label label = {"name", db_get_text(rows, row, 0)};
+        exposition_sample(exposition, "", &label, 1, (double)db_get_int8(rows, row, 1));
+    }
+    PQclear(rows);
+}
+
 enum MHD_Result ops_answer(struct call *call)
 {
     struct daemons daemons;
@@ -183,6 +200,7 @@ enum MHD_Result ops_answer(struct call *call)
     daemons_read(call->service->config->run_directory, &daemons);
     add_metrics(exposition, &daemons);
     add_states(exposition, &daemons);
+    add_witnesses(exposition, call);
     add_processes(exposition, &daemons);
     enum MHD_Result answer = call_send(call, &reply, content_type, exposition_write(exposition, format));
     exposition_free(exposition);

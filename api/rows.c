@@ -24,21 +24,6 @@ static void set_numbers(json_t *object, bool whole, const struct series_point *p
         json_object_set_new(object, "clamped", json_true());
 }
 
-static json_t *uuid_text(const uint8_t id[16])
-{
-    static const char digits[] = "0123456789abcdef";
-    char text[37];
-    size_t at = 0;
-    for (size_t i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            text[at++] = '-';
-        text[at++] = digits[id[i] >> 4];
-        text[at++] = digits[id[i] & 15];
-    }
-    text[at] = '\0';
-    return json_string(text);
-}
-
 static void set_keys(json_t *row, const struct answer_question *question, const struct series_point *point)
 {
     struct layout_key keys[LAYOUT_KEYS_MAX];
@@ -103,8 +88,9 @@ static json_t *spread_bins(const struct answer_question *question, const struct 
 
 static json_t *row_json(const struct answer_question *question, const struct answer *answer, size_t index)
 {
-    char date[CLOCK_DATE_BYTES], moment[32];
+    char date[CLOCK_DATE_BYTES], moment[32], leaf[LAYOUT_UUID_BYTES];
     const struct series_point *point = &answer->points[index];
+    const struct series_release *release = &point->release;
     json_t *row = json_object();
     json_object_set_new(row, layout_period_name(question), json_string(clock_format_date(point->period, date)));
     set_keys(row, question, point);
@@ -114,8 +100,9 @@ static json_t *row_json(const struct answer_question *question, const struct ans
     set_details(row, question->metric, answer, index);
     if (question->metric->kind == METRIC_KIND_OUTCOME)
         json_object_set_new(row, "distribution", spread_bins(question, answer, index));
-    json_object_set_new(row, "audit_leaf", uuid_text(point->leaf));
-    json_object_set_new(row, "sealed_at", json_string(clock_format(point->sealed_at_ms, moment, sizeof moment)));
+    json_object_set_new(row, "audit_index", release->logged ? json_integer((json_int_t)release->index) : json_null());
+    json_object_set_new(row, "audit_leaf", json_string(layout_uuid(release->leaf, leaf)));
+    json_object_set_new(row, "sealed_at", json_string(clock_format(release->sealed_at_ms, moment, sizeof moment)));
     return row;
 }
 

@@ -14,6 +14,7 @@
 
 #include <sodium.h>
 
+#include "anonymizer/edge/keyfile.h"
 #include "anonymizer/edge/keyserver.h"
 #include "anonymizer/edge/keywire.h"
 
@@ -95,6 +96,10 @@ static enum result check_options(const struct keyd_options *options, struct fail
     if (options->key_file == NULL || options->key_file[0] == '\0' || options->passphrase == NULL ||
         options->passphrase[0] == '\0') {
         failure_set(why, "key_file", "needs a path and a passphrase");
+        return RESULT_INVALID;
+    }
+    if (options->import_file != NULL && options->import_passphrase == NULL) {
+        failure_set(why, "import_passphrase", "is required");
         return RESULT_INVALID;
     }
     return RESULT_OK;
@@ -305,26 +310,39 @@ enum result keyd_destroy(struct keyd *keyd, uint32_t app, struct failure *why)
     return exchange_only(keyd, &out, why);
 }
 
+static void get_bytes(struct keywire_reader *in, uint8_t *out, size_t length)
+{
+    const uint8_t *bytes = keywire_get_bytes(in, length);
+    assert(bytes != NULL);
+    memcpy(out, bytes, length);
+}
+
 static void get_status(struct keywire_reader *in, struct keyd_status *status)
 {
-    status->app = keywire_get_u32(in);
+    *status = (struct keyd_status){.app = keywire_get_u32(in)};
     status->epoch = keywire_get_u32(in);
     status->linked_epochs = keywire_get_u32(in);
     status->ratcheted_at_ms = (int64_t)keywire_get_u64(in);
     status->next_ratchet_ms = (int64_t)keywire_get_u64(in);
-    const uint8_t *commitment = keywire_get_bytes(in, sizeof status->commitment);
-    assert(commitment != NULL);
-    memcpy(status->commitment, commitment, sizeof status->commitment);
+    get_bytes(in, status->commitment, sizeof status->commitment);
+    status->until_ms = (int64_t)keywire_get_u64(in);
+    assert(status->linked_epochs <= LINK_EPOCHS_MAX);
+    for (uint32_t i = 0; i < status->linked_epochs; i++) {
+        status->linked[i].epoch = keywire_get_u32(in);
+        status->linked[i].until_ms = (int64_t)keywire_get_u64(in);
+        get_bytes(in, status->linked[i].commitment, sizeof status->linked[i].commitment);
+    }
 }
 
-enum result keyd_read_status(
-    struct keyd *keyd, struct keyd_status *out, size_t capacity, size_t *count, struct failure *why)
+enum result keyd_read_status(struct keyd *keyd, struct keyd_status *out, size_t capacity, size_t *count,
+    uint8_t ring[KEYD_RING_BYTES], struct failure *why)
 {
     struct keywire_writer request;
     struct keywire_reader answer;
     begin(keyd, KEYWIRE_STATUS, &request);
     enum result result = exchange(keyd, &request, &answer, why);
     if (result == RESULT_OK) {
+        get_bytes(&answer, ring, KEYD_RING_BYTES);
         size_t apps = keywire_get_u32(&answer);
         *count = apps < capacity ? apps : capacity;
         for (size_t i = 0; i < *count; i++)
@@ -332,6 +350,36 @@ enum result keyd_read_status(
     }
     finish(keyd);
     return result;
+}
+
+enum result keyd_export(
+    struct keyd *keyd, const char *passphrase, uint8_t **bytes, size_t *length, struct failure *why)
+{
+    struct keyfile_seal seal;
+    struct keywire_writer request;
+    struct keywire_reader answer;
+    uint8_t *made = malloc(KEYFILE_BYTES);
+    enum result result = made == NULL ? RESULT_UNAVAILABLE : keyfile_new_seal(passphrase, &seal, why);
+    if (result != RESULT_OK) {
+        failure_set(why, "keyd", "no memory");
+        free(made);
+        return result;
+    }
+    begin(keyd, KEYWIRE_EXPORT, &request);
+    keywire_put_bytes(&request, seal.salt, sizeof seal.salt);
+    keywire_put_bytes(&request, seal.key, sizeof seal.key);
+    sodium_memzero(&seal, sizeof seal);
+    result = exchange(keyd, &request, &answer, why);
+    if (result == RESULT_OK)
+        get_bytes(&answer, made, KEYFILE_BYTES);
+    finish(keyd);
+    if (result != RESULT_OK) {
+        free(made);
+        return result;
+    }
+    *bytes = made;
+    *length = KEYFILE_BYTES;
+    return RESULT_OK;
 }
 
 enum result keyd_spool_key(

@@ -24,6 +24,7 @@
 #include "schema/packet.h"
 
 #define KEYD_SPOOL_KEY_BYTES 32
+#define KEYD_APPS_MAX 256 /* of one key file */
 #define KEYD_IDS_MAX 65536u     /* identifiers of one keyd_map */
 #define KEYD_GRACE_MS (3LL * 24 * 3600 * 1000) /* after a ratchet: sessions and sources also get their earlier name */
 
@@ -36,12 +37,16 @@ struct keyd_options {
     uint32_t shards;        /* 1 to SHARDS_MAX */
     bool may_create;        /* make the file, and roots for apps not in it; a node that joined others does not */
     bool sandbox;           /* seccomp; off only under sanitizers */
+    const char *import_file; /* not NULL: make key_file of this exported one, instead of opening it; its spool chain is
+                              * a new one */
+    const char *import_passphrase; /* that seals import_file; borrowed during keyd_start */
 };
 
 /* Open the key file, fork keyd and wait until it is ready. Call before any thread or socket exists, from the thread
  * that lives as long as the process (keyd is killed when it ends). On success *out is owned by the caller until
  * keyd_stop. RESULT_INVALID (wrong passphrase; a file that others may read), RESULT_CORRUPT (no valid slot),
- * RESULT_NOT_FOUND (no file and not may_create), RESULT_UNAVAILABLE (another process holds the file). keyd ignores
+ * RESULT_NOT_FOUND (no file and not may_create), RESULT_UNAVAILABLE (another process holds the file), RESULT_DENIED
+ * (import_file is set and there is a key file already). keyd ignores
  * SIGINT, SIGTERM and SIGHUP, so that a signal to the whole group lets the caller drain first.
  * THRONG_TEST_CLOCK_OFFSET_MS in the environment shifts keyd's wall clock. */
 enum result keyd_start(const struct keyd_options *options, struct keyd **out, struct failure *why);
@@ -107,6 +112,13 @@ enum result keyd_rotate(struct keyd *keyd, uint32_t app, struct failure *why);
  * anew makes a new root. RESULT_NOT_FOUND. */
 enum result keyd_destroy(struct keyd *keyd, uint32_t app, struct failure *why);
 
+/* A passed epoch whose key is still held. */
+struct keyd_linked {
+    uint32_t epoch;
+    int64_t until_ms;       /* by the calendar: when the key is overwritten, and names under it link no more */
+    uint8_t commitment[32]; /* as that of struct keyd_status */
+};
+
 /* What keyd_read_status tells of an app. */
 struct keyd_status {
     uint32_t app;
@@ -115,10 +127,21 @@ struct keyd_status {
     int64_t ratcheted_at_ms;  /* 0: never */
     int64_t next_ratchet_ms;  /* by the calendar */
     uint8_t commitment[32];   /* BLAKE2b-256("throng key commitment 1" ‖ key): says which key without telling it */
+    int64_t until_ms;         /* of the present epoch's key: as keyd_linked */
+    struct keyd_linked linked[LINK_EPOCHS_MAX]; /* linked_epochs of them, the last epoch first */
 };
 
-/* Write the state of up to capacity apps (declared or only in the file) to out and their number to *count. */
+#define KEYD_RING_BYTES 32
+
+/* Write the state of up to capacity apps (declared or only in the file) to out and their number to *count, and which
+ * key file it is to ring: BLAKE2b-256("throng key ring 1" ‖ its salt). */
 enum result keyd_read_status(struct keyd *keyd, struct keyd_status *out, size_t capacity, size_t *count,
+    uint8_t ring[KEYD_RING_BYTES], struct failure *why);
+
+/* All keys for another node: a key file sealed under passphrase (1 byte or more; borrowed), to be opened by its
+ * keyd_start as import_file. *bytes is owned by the caller (free), *length its length. The key that seals it is derived
+ * in this process, the keys that it seals never leave keyd. The spool's chain is not among them. */
+enum result keyd_export(struct keyd *keyd, const char *passphrase, uint8_t **bytes, size_t *length,
     struct failure *why);
 
 /* The key of spool segment `segment` (counted from 0; later than any forgotten). keyd derives them by a chain of its

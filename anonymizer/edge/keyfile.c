@@ -70,14 +70,34 @@ static bool read_all(int fd, uint8_t *bytes, size_t length, off_t at)
     return true;
 }
 
-static enum result derive_key(struct keyfile *file, const char *passphrase, struct failure *why)
+static enum result derive(uint8_t key[32], const uint8_t salt[16], const char *passphrase, struct failure *why)
 {
-    if (crypto_pwhash(file->key, sizeof file->key, passphrase, strlen(passphrase), file->salt,
-            crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE,
-            crypto_pwhash_ALG_ARGON2ID13) == 0)
+    if (crypto_pwhash(key, 32, passphrase, strlen(passphrase), salt, crypto_pwhash_OPSLIMIT_INTERACTIVE,
+            crypto_pwhash_MEMLIMIT_INTERACTIVE, crypto_pwhash_ALG_ARGON2ID13) == 0)
         return RESULT_OK;
     failure_set(why, "key_file", "not enough memory to derive the sealing key (64 MiB)");
     return RESULT_FAILED;
+}
+
+static enum result derive_key(struct keyfile *file, const char *passphrase, struct failure *why)
+{
+    return derive(file->key, file->salt, passphrase, why);
+}
+
+enum result keyfile_new_seal(const char *passphrase, struct keyfile_seal *out, struct failure *why)
+{
+    randombytes_buf(out->salt, sizeof out->salt);
+    return derive(out->key, out->salt, passphrase, why);
+}
+
+void keyfile_ring(const struct keyfile *file, uint8_t out[32])
+{
+    static const char label[] = "throng key ring 1";
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, 32);
+    crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
+    crypto_generichash_update(&state, file->salt, sizeof file->salt);
+    crypto_generichash_final(&state, out, 32);
 }
 
 static void prove_key(const struct keyfile *file, uint8_t out[HASH_BYTES])
@@ -115,8 +135,8 @@ static size_t associate(const struct keyfile *file, uint64_t generation, uint8_t
     return MAGIC_BYTES + sizeof file->salt + 8;
 }
 
-enum result keyfile_write_slot(
-    struct keyfile *file, int slot, uint64_t generation, const struct keyring *ring, struct failure *why)
+/* Leave ring as generation, sealed, in file->slot. */
+static void seal_slot(struct keyfile *file, uint64_t generation, const struct keyring *ring)
 {
     uint8_t data[64];
     size_t data_length = associate(file, generation, data);
@@ -128,6 +148,12 @@ enum result keyfile_write_slot(
     crypto_aead_xchacha20poly1305_ietf_encrypt(
         nonce + NONCE_BYTES, NULL, file->packed, sizeof file->packed, data, data_length, NULL, nonce, file->key);
     sodium_memzero(file->packed, sizeof file->packed);
+}
+
+enum result keyfile_write_slot(
+    struct keyfile *file, int slot, uint64_t generation, const struct keyring *ring, struct failure *why)
+{
+    seal_slot(file, generation, ring);
     if (write_all(file->fd, file->slot, sizeof file->slot, slot_offset(slot)) && fdatasync(file->fd) == 0)
         return RESULT_OK;
     failure_set(why, "key_file", "cannot write slot %d: %s", slot, strerror(errno));
@@ -213,17 +239,44 @@ static enum result hold(struct keyfile *file, struct failure *why)
     return RESULT_UNAVAILABLE;
 }
 
+static struct header make_header(const struct keyfile *file)
+{
+    struct header header = {.magic = MAGIC};
+    memcpy(header.salt, file->salt, sizeof header.salt);
+    prove_key(file, header.proof);
+    sum_header(&header, header.sum);
+    return header;
+}
+
+void keyfile_export(struct keyfile *file, const struct keyfile_seal *seal, const struct keyring *ring,
+    uint8_t out[KEYFILE_BYTES])
+{
+    struct keyfile_seal own;
+    memcpy(own.salt, file->salt, sizeof own.salt);
+    memcpy(own.key, file->key, sizeof own.key);
+    memcpy(file->salt, seal->salt, sizeof file->salt);
+    memcpy(file->key, seal->key, sizeof file->key);
+    struct header header = make_header(file);
+    memset(out, 0, KEYFILE_BYTES);
+    memcpy(out, &header, sizeof header);
+    for (int i = 0; i < KEYFILE_SLOTS; i++) {
+        seal_slot(file, 1, ring);
+        memcpy(out + slot_offset(i), file->slot, sizeof file->slot);
+    }
+    memcpy(file->salt, own.salt, sizeof file->salt);
+    memcpy(file->key, own.key, sizeof file->key);
+    sodium_memzero(&own, sizeof own);
+}
+
 static enum result write_new(
     struct keyfile *file, const char *passphrase, const struct keyring *ring, struct failure *why)
 {
-    struct header header = {.magic = MAGIC};
+    struct header header;
     randombytes_buf(file->salt, sizeof file->salt);
     enum result result = derive_key(file, passphrase, why);
     if (result != RESULT_OK)
         return result;
-    memcpy(header.salt, file->salt, sizeof header.salt);
-    prove_key(file, header.proof);
-    sum_header(&header, header.sum);
+    header = make_header(file);
     if (!write_all(file->fd, (const uint8_t *)&header, sizeof header, 0)) {
         failure_set(why, "key_file", "cannot write: %s", strerror(errno));
         return RESULT_FAILED;

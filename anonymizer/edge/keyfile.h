@@ -64,6 +64,23 @@ enum result keyfile_write_slot(
 /* Read slot (0 or 1) of a file that is held. RESULT_CORRUPT, and *ring undefined, if it is not valid. */
 enum result keyfile_read_slot(struct keyfile *file, int slot, uint64_t *generation, struct keyring *ring);
 
+/* What seals a key file. */
+struct keyfile_seal {
+    uint8_t salt[16];
+    uint8_t key[32];
+};
+
+/* A new salt, and the key for passphrase under it. RESULT_FAILED if the memory for it is missing. */
+enum result keyfile_new_seal(const char *passphrase, struct keyfile_seal *out, struct failure *why);
+
+/* Write a whole key file with ring in it, sealed by seal instead of the file's own, to out. file is held, and its
+ * buffers are used. */
+void keyfile_export(struct keyfile *file, const struct keyfile_seal *seal, const struct keyring *ring,
+    uint8_t out[KEYFILE_BYTES]);
+
+/* Which key file is held: BLAKE2b-256("throng key ring 1" ‖ salt). */
+void keyfile_ring(const struct keyfile *file, uint8_t out[32]);
+
 /* Let go of the file and wipe *file. */
 void keyfile_close(struct keyfile *file);
 

@@ -38,6 +38,12 @@ void keyring_init(struct keyring *ring, int64_t now_ms, const struct pseudonym_k
     ring->spool_chain = *chain;
 }
 
+void keyring_new_chain(struct keyring *ring, const struct pseudonym_key *chain)
+{
+    ring->spool_chain = *chain;
+    ring->spool_first = 0;
+}
+
 const struct keyring_app *keyring_find(const struct keyring *ring, uint32_t app)
 {
     size_t at = index_of(ring, app);
@@ -181,20 +187,37 @@ void keyring_map(const struct keyring_app *app, int64_t now_ms, uint32_t shards,
     out->names = out->result == RESULT_OK ? names : 0;
 }
 
-void keyring_status(const struct keyring_app *app, struct keyd_status *out)
+static void commit_to(const struct pseudonym_key *key, uint8_t out[32])
 {
     static const char label[] = "throng key commitment 1";
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, 32);
+    crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
+    crypto_generichash_update(&state, key->bytes, sizeof key->bytes);
+    crypto_generichash_final(&state, out, 32);
+    sodium_memzero(&state, sizeof state);
+}
+
+/* When the calendar's steps push key[index] out. */
+static int64_t held_until_ms(const struct keyring_app *app, uint32_t index)
+{
+    return keyepoch_start_ms(app->calendar + 1 + app->link_epochs - index, app->epoch_days);
+}
+
+void keyring_status(const struct keyring_app *app, struct keyd_status *out)
+{
     *out = (struct keyd_status){.app = app->app,
         .epoch = app->epoch,
         .linked_epochs = app->held - 1,
         .ratcheted_at_ms = app->ratcheted_at_ms,
-        .next_ratchet_ms = keyepoch_start_ms(app->calendar + 1, app->epoch_days)};
-    crypto_generichash_state state;
-    crypto_generichash_init(&state, NULL, 0, sizeof out->commitment);
-    crypto_generichash_update(&state, (const uint8_t *)label, sizeof label - 1);
-    crypto_generichash_update(&state, app->key[0].bytes, sizeof app->key[0].bytes);
-    crypto_generichash_final(&state, out->commitment, sizeof out->commitment);
-    sodium_memzero(&state, sizeof state);
+        .next_ratchet_ms = keyepoch_start_ms(app->calendar + 1, app->epoch_days),
+        .until_ms = held_until_ms(app, 0)};
+    commit_to(&app->key[0], out->commitment);
+    for (uint32_t i = 1; i < app->held; i++) {
+        out->linked[i - 1].epoch = app->epoch - i;
+        out->linked[i - 1].until_ms = held_until_ms(app, i);
+        commit_to(&app->key[i], out->linked[i - 1].commitment);
+    }
 }
 
 static void step_chain(struct pseudonym_key *chain, uint64_t steps)

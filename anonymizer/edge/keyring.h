@@ -25,7 +25,7 @@
 #include "anonymizer/edge/keyd.h"
 #include "anonymizer/edge/pseudonym.h"
 
-#define KEYRING_APPS_MAX 256
+#define KEYRING_APPS_MAX KEYD_APPS_MAX
 #define KEYRING_SPOOL_AHEAD_MAX (1u << 20) /* segments that may exist at once */
 
 /* Random bytes from which an app's keys begin. */
@@ -62,6 +62,9 @@ struct keyring {
 /* Start an empty ring on the day of now_ms; the spool chain begins as *chain. */
 void keyring_init(struct keyring *ring, int64_t now_ms, const struct pseudonym_key *chain);
 
+/* Begin the spool's chain anew, as *chain: for a ring that goes to another node. */
+void keyring_new_chain(struct keyring *ring, const struct pseudonym_key *chain);
+
 /* The app's keys, or NULL. Valid until the ring changes. */
 const struct keyring_app *keyring_find(const struct keyring *ring, uint32_t app);
 
@@ -94,7 +97,7 @@ bool keyring_set_day(struct keyring *ring, int64_t now_ms);
 void keyring_map(const struct keyring_app *app, int64_t now_ms, uint32_t shards, enum pseudonym_kind kind,
     struct raw_id id, struct keyd_name *out);
 
-/* Describe app without telling a key. */
+/* Describe app, with every key that is held, without telling one. */
 void keyring_status(const struct keyring_app *app, struct keyd_status *out);
 
 /* The key of a spool segment. RESULT_NOT_FOUND if forgotten, RESULT_INVALID if beyond KEYRING_SPOOL_AHEAD_MAX. */

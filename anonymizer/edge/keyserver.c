@@ -233,22 +233,63 @@ static enum result serve_destroy(
     return keyring_remove(&server->next, app) == RESULT_OK ? commit(server, why) : refuse_app(why);
 }
 
+static void draw_chain(struct keyring *ring)
+{
+    struct pseudonym_key chain;
+    randombytes_buf(&chain, sizeof chain);
+    keyring_new_chain(ring, &chain);
+    sodium_memzero(&chain, sizeof chain);
+}
+
+static void put_status(struct keywire_writer *out, const struct keyd_status *status)
+{
+    keywire_put_u32(out, status->app);
+    keywire_put_u32(out, status->epoch);
+    keywire_put_u32(out, status->linked_epochs);
+    keywire_put_u64(out, (uint64_t)status->ratcheted_at_ms);
+    keywire_put_u64(out, (uint64_t)status->next_ratchet_ms);
+    keywire_put_bytes(out, status->commitment, sizeof status->commitment);
+    keywire_put_u64(out, (uint64_t)status->until_ms);
+    for (uint32_t i = 0; i < status->linked_epochs; i++) {
+        keywire_put_u32(out, status->linked[i].epoch);
+        keywire_put_u64(out, (uint64_t)status->linked[i].until_ms);
+        keywire_put_bytes(out, status->linked[i].commitment, sizeof status->linked[i].commitment);
+    }
+}
+
 static enum result serve_status(
     struct keyserver *server, struct keywire_reader *in, struct keywire_writer *out, struct failure *why)
 {
     (void)why;
     take(server, in);
+    uint8_t id[KEYD_RING_BYTES];
+    keyfile_ring(&server->file, id);
+    keywire_put_bytes(out, id, sizeof id);
     keywire_put_u32(out, server->ring.count);
     for (size_t i = 0; i < server->ring.count; i++) {
         struct keyd_status status;
         keyring_status(&server->ring.apps[i], &status);
-        keywire_put_u32(out, status.app);
-        keywire_put_u32(out, status.epoch);
-        keywire_put_u32(out, status.linked_epochs);
-        keywire_put_u64(out, (uint64_t)status.ratcheted_at_ms);
-        keywire_put_u64(out, (uint64_t)status.next_ratchet_ms);
-        keywire_put_bytes(out, status.commitment, sizeof status.commitment);
+        put_status(out, &status);
     }
+    return RESULT_OK;
+}
+
+/* The spool's chain stays here: no node needs another's. */
+static enum result serve_export(
+    struct keyserver *server, struct keywire_reader *in, struct keywire_writer *out, struct failure *why)
+{
+    (void)why;
+    struct keyfile_seal seal;
+    const uint8_t *salt = keywire_get_bytes(in, sizeof seal.salt);
+    const uint8_t *key = keywire_get_bytes(in, sizeof seal.key);
+    take(server, in);
+    memcpy(seal.salt, salt, sizeof seal.salt);
+    memcpy(seal.key, key, sizeof seal.key);
+    server->next = server->ring;
+    draw_chain(&server->next);
+    keyfile_export(&server->file, &seal, &server->next, keywire_room(out, KEYFILE_BYTES));
+    sodium_memzero(&server->next, sizeof server->next);
+    sodium_memzero(&seal, sizeof seal);
     return RESULT_OK;
 }
 
@@ -310,6 +351,7 @@ static handler *const handlers[KEYWIRE_OPS] = {
     [KEYWIRE_SPOOL_KEY] = serve_spool_key,
     [KEYWIRE_SPOOL_FORGET] = serve_spool_forget,
     [KEYWIRE_SPOOL_FIRST] = serve_spool_first,
+    [KEYWIRE_EXPORT] = serve_export,
 };
 
 /* An answer that is not RESULT_OK says why instead of its fields. */
@@ -347,9 +389,23 @@ static void serve(struct keyserver *server)
         end(server, KEYSERVER_ENDED);
 }
 
+/* Make our key file of an exported one. */
+static enum result import_ring(struct keyserver *server, const struct keyd_options *options, struct failure *why)
+{
+    enum result result =
+        keyfile_open(&server->file, options->import_file, options->import_passphrase, &server->ring, why);
+    if (result != RESULT_OK)
+        return result;
+    keyfile_close(&server->file);
+    draw_chain(&server->ring);
+    return keyfile_create(&server->file, options->key_file, options->passphrase, &server->ring, why);
+}
+
 static enum result open_ring(struct keyserver *server, const struct keyd_options *options, struct failure *why)
 {
     struct failure opening = {0};
+    if (options->import_file != NULL)
+        return import_ring(server, options, why);
     enum result result = keyfile_open(&server->file, options->key_file, options->passphrase, &server->ring, &opening);
     if (result != RESULT_NOT_FOUND || !options->may_create) {
         *why = opening;

@@ -49,6 +49,14 @@ void keywire_put_bytes(struct keywire_writer *writer, const void *bytes, size_t 
     writer->at += length;
 }
 
+uint8_t *keywire_room(struct keywire_writer *writer, size_t length)
+{
+    assert(length <= (size_t)(writer->buffer->bytes + writer->buffer->size - writer->at));
+    uint8_t *room = writer->at;
+    writer->at += length;
+    return room;
+}
+
 static void put_integer(struct keywire_writer *writer, uint64_t value, size_t length)
 {
     uint8_t bytes[8];

@@ -10,12 +10,15 @@
  *   TICK          redis_ms i64                                          -> disagree u8 | ratcheted u32
  *   RATCHET       app u32 | fresh u8                                    -> nothing
  *   DESTROY       app u32                                               -> nothing
- *   STATUS        nothing                                               -> count u32, then  app u32 | epoch u32 |
- *                                                                          linked u32 | ratcheted i64 | next i64 |
+ *   STATUS        nothing                                               -> ring 32 | count u32, then  app u32 |
+ *                                                                          epoch u32 | linked u32 | ratcheted i64 |
+ *                                                                          next i64 | commitment 32 | until i64, then
+ *                                                                          per linked: epoch u32 | until i64 |
  *                                                                          commitment 32
  *   SPOOL_KEY     segment u64                                           -> key 32
  *   SPOOL_FORGET  segment u64                                           -> nothing
  *   SPOOL_FIRST   nothing                                               -> segment u64
+ *   EXPORT        salt 16 | key 32                                      -> a key file sealed under them
  *
  * Sees:     raw identifiers and spool keys pass through.
  * Uses:     libc, libsodium (wiping).
@@ -42,6 +45,7 @@ enum keywire_op {
     KEYWIRE_SPOOL_KEY,
     KEYWIRE_SPOOL_FORGET,
     KEYWIRE_SPOOL_FIRST,
+    KEYWIRE_EXPORT,
     KEYWIRE_OPS,
 };
 
@@ -80,6 +84,9 @@ void keywire_put_u32(struct keywire_writer *writer, uint32_t value);
 void keywire_put_u64(struct keywire_writer *writer, uint64_t value);
 /* See keywire_put_u8. bytes may be NULL if length is 0. */
 void keywire_put_bytes(struct keywire_writer *writer, const void *bytes, size_t length);
+
+/* Append length bytes that the caller fills at once: where they lie. */
+uint8_t *keywire_room(struct keywire_writer *writer, size_t length);
 
 /* Reads a body. */
 struct keywire_reader {

@@ -24,11 +24,26 @@ struct points {
     size_t count;
 };
 
+static struct series_release read_release(const PGresult *rows, int row)
+{
+    struct series_release release = {.k = db_get_int4(rows, row, 7), .sealed_at_ms = db_get_time(rows, row, 15)};
+    size_t length = 0;
+    const uint8_t *leaf = db_get_bytes(rows, row, 13, &length);
+    if (length == sizeof release.leaf)
+        memcpy(release.leaf, leaf, sizeof release.leaf);
+    release.logged = !db_is_null(rows, row, 16);
+    if (release.logged)
+        release.index = db_get_int8(rows, row, 16);
+    if (!db_is_null(rows, row, 11))
+        snprintf(release.sigma2, sizeof release.sigma2, "%s", db_get_text(rows, row, 11));
+    if (!db_is_null(rows, row, 12))
+        snprintf(release.rho, sizeof release.rho, "%s", db_get_text(rows, row, 12));
+    return release;
+}
+
 static struct series_point read_point(const PGresult *rows, int row)
 {
     struct series_point point = {.period = db_get_date(rows, row, 0), .item = -1, .n = db_get_int4(rows, row, 1)};
-    size_t length = 0;
-    const uint8_t *leaf = db_get_bytes(rows, row, 13, &length);
     point.known = !db_is_null(rows, row, 2);
     point.bounded = point.known && !db_is_null(rows, row, 3) && !db_is_null(rows, row, 4);
     if (point.known)
@@ -41,9 +56,7 @@ static struct series_point read_point(const PGresult *rows, int row)
         point.high = (double)db_get_int8(rows, row, 4);
     }
     snprintf(point.reliability, sizeof point.reliability, "%s", db_get_text(rows, row, 5));
-    if (length == sizeof point.leaf)
-        memcpy(point.leaf, leaf, sizeof point.leaf);
-    point.sealed_at_ms = db_get_time(rows, row, 15);
+    point.release = read_release(rows, row);
     return point;
 }
 
@@ -97,7 +110,10 @@ static size_t fill_points(struct reading *reading, const PGresult *rows, enum me
             if (list[count].item < 0)
                 continue;
         }
-        (void)crypto_generichash_update(&reading->state, list[count].leaf, sizeof list[count].leaf);
+        const struct series_release *release = &list[count].release;
+        const uint8_t logged = release->logged;
+        (void)crypto_generichash_update(&reading->state, release->leaf, sizeof release->leaf);
+        (void)crypto_generichash_update(&reading->state, &logged, sizeof logged);
         count++;
     }
     if (items_are_named(of))
@@ -133,7 +149,7 @@ static enum result read_points(struct reading *reading, const char *number, cons
     enum result result = db_run(reading->db, "answer_points",
         "SELECT v.period, v.n, v.value, v.low, v.high, v.reliability, v.metric_version, r.k, r.preset, r.protection,"
         " r.mechanism, coalesce(v.sigma2, r.sigma2), r.rho, uuid_send(v.leaf), v.item,"
-        " r.sealed_at FROM release.value v JOIN release.release r USING (leaf)"
+        " r.sealed_at, e.index FROM release.value v JOIN release.release r USING (leaf) LEFT JOIN audit.entry e ON e.id = v.leaf"
         " WHERE v.app = $1 AND v.metric = $2::text AND v.interval = $3::text AND v.period BETWEEN $4 AND $5"
         " AND ($6::text IS NULL OR v.item = $6::text) ORDER BY v.period, v.n LIMIT $7::bigint",
         params, &rows, why);
@@ -221,8 +237,7 @@ static enum result make_sticky(struct reading *reading, struct failure *why)
         mean.period = month.period;
         series_ratio(&mean, &month, metric->scale, metric->complement, &answer->points[i]);
         series_clamp(&answer->points[i], 0, 1);
-        memcpy(answer->points[i].leaf, month.leaf, sizeof month.leaf);
-        answer->points[i].sealed_at_ms = month.sealed_at_ms;
+        answer->points[i].release = month.release;
         free(days.list);
     }
     return result;

@@ -47,7 +47,7 @@ struct answer {
     int32_t version; /* of the released numbers read; 0: none */
     char preset[32], protection[16], mechanism[64], sigma2[64], rho[64]; /* empty: none */
     int32_t k;
-    uint8_t digest[ANSWER_DIGEST_BYTES]; /* over the audit leaves of all rows read, in order: equal rows, equal digest */
+    uint8_t digest[ANSWER_DIGEST_BYTES]; /* over the audit leaves of all rows read, in order, and which are in the log: equal rows, equal digest */
 };
 
 /* Answer question to *out; answer_free afterwards. */

@@ -170,8 +170,7 @@ static void funnel_period(const struct app_funnel *funnel, const struct counted_
     for (size_t step = funnel->steps; step-- > 0;) {
         points[step] = find_or_unknown(furthest, period, (int32_t)step);
         points[step].item = furthest->list[0].item;
-        memcpy(points[step].leaf, furthest->list[0].leaf, sizeof points[step].leaf);
-        points[step].sealed_at_ms = furthest->list[0].sealed_at_ms;
+        points[step].release = furthest->list[0].release;
         if (step + 1 < funnel->steps)
             series_sum(&points[step], &points[step + 1], &points[step]);
     }
@@ -248,8 +247,7 @@ static void outcome_month(const struct month *month, struct answer *answer)
         series_sum(&sum, &more, &sum);
         series_sum(&users, &others, &users);
     }
-    memcpy(sum.leaf, month->sums.list[0].leaf, sizeof sum.leaf);
-    sum.sealed_at_ms = month->sums.list[0].sealed_at_ms;
+    sum.release = month->sums.list[0].release;
     add_tier(month, -1, &sum, &users, answer);
     for (size_t tier = 0; tier < month->outcome->tier_count; tier++) {
         sum = find_or_unknown(&month->sums, period, (int32_t)tier);

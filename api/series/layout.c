@@ -87,6 +87,20 @@ const struct layout_detail *layout_details(const struct metric *metric)
     return metric->kind == METRIC_KIND_OUTCOME ? outcome : measure;
 }
 
+char *layout_uuid(const uint8_t id[16], char out[LAYOUT_UUID_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = 0;
+    for (size_t i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            out[at++] = '-';
+        out[at++] = digits[id[i] >> 4];
+        out[at++] = digits[id[i] & 15];
+    }
+    out[at] = '\0';
+    return out;
+}
+
 /* --- CSV, RFC 4180 ------------------------------------------------------------------------------------------------- */
 
 static void print_text(FILE *file, const char *text)
@@ -122,7 +136,18 @@ static void print_head(FILE *file, const struct answer_question *question, const
     fputs(",value,low,high,reliability", file);
     for (size_t i = 0; i < answer->detail_count; i++)
         fprintf(file, ",%s,%s_low,%s_high", details[i].name, details[i].name, details[i].name);
-    fputc('\n', file);
+    fputs(",k,sigma2,rho,sealed_at,audit_index,audit_leaf\n", file);
+}
+
+/* Of which release the row is. */
+static void print_release(FILE *file, const struct series_release *release)
+{
+    char moment[32], leaf[LAYOUT_UUID_BYTES];
+    fprintf(file, ",%d,%s,%s,%s,", (int)release->k, release->sigma2, release->rho,
+        clock_format(release->sealed_at_ms, moment, sizeof moment));
+    if (release->logged)
+        fprintf(file, "%lld", (long long)release->index);
+    fprintf(file, ",%s\n", layout_uuid(release->leaf, leaf));
 }
 
 static void print_point(FILE *file, const struct answer_question *question, const struct answer *answer, size_t index)
@@ -151,7 +176,7 @@ static void print_point(FILE *file, const struct answer_question *question, cons
         print_number(file, details[i].whole, detail->bounded, detail->low);
         print_number(file, details[i].whole, detail->bounded, detail->high);
     }
-    fputc('\n', file);
+    print_release(file, &point->release);
 }
 
 void layout_csv(FILE *file, const struct answer_question *question, const struct answer *answer, size_t first, size_t count)

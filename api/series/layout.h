@@ -14,6 +14,7 @@
 #include "api/series/answer.h"
 
 #define LAYOUT_KEYS_MAX 3
+#define LAYOUT_UUID_BYTES 37 /* with its NUL */
 
 /* What a row is told apart by within its period. */
 struct layout_key {
@@ -37,6 +38,9 @@ size_t layout_keys(const struct answer_question *question, const struct series_p
 
 /* The details of every point, answer->detail_count of them; a static table. */
 const struct layout_detail *layout_details(const struct metric *metric);
+
+/* Write a leaf's id as text to out. Returns out. */
+char *layout_uuid(const uint8_t id[16], char out[LAYOUT_UUID_BYTES]);
 
 /* Write points first … first + count - 1 of answer as CSV with a head. */
 void layout_csv(FILE *file, const struct answer_question *question, const struct answer *answer, size_t first, size_t count);

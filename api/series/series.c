@@ -37,8 +37,7 @@ static void begin_pair(const struct series_point *above, const struct series_poi
 {
     struct series_point made = {.period = above->period, .item = above->item, .n = above->n,
         .known = above->known && other->known, .noisy = above->noisy || other->noisy};
-    memcpy(made.leaf, above->leaf, sizeof made.leaf);
-    made.sealed_at_ms = above->sealed_at_ms;
+    made.release = above->release;
     const struct series_point *worse = rank(above->reliability) > rank(other->reliability) ? above : other;
     set_reliability(&made, made.known ? worse->reliability : "suppressed");
     *out = made;
@@ -251,8 +250,7 @@ static void find_quantile(const struct series_point *bins, size_t count, const s
         return;
     out->period = bins[0].period;
     out->item = bins[0].item;
-    memcpy(out->leaf, bins[0].leaf, sizeof out->leaf);
-    out->sealed_at_ms = bins[0].sealed_at_ms;
+    out->release = bins[0].release;
     for (size_t i = 0; i < count; i++) {
         mass[i] = bins[i].known && bins[i].value > 0 ? bins[i].value : 0;
         all += mass[i];

@@ -15,6 +15,16 @@
 
 #define SERIES_BINS_MAX 64
 
+/* The release that a number is, or whose number it is computed from first. */
+struct series_release {
+    uint8_t leaf[16];     /* its audit leaf */
+    bool logged;          /* the leaf has its place in the log: */
+    int64_t index;        /* this one */
+    int64_t sealed_at_ms; /* when it was due by the schedule */
+    int32_t k;
+    char sigma2[44], rho[44]; /* as stored; empty: it has no noise */
+};
+
 /* One number. known is false if it is suppressed, or cannot be computed. bounded: low and high are meaningful. noisy: it was
  * released with noise, or is computed of what was; low and high are the ends of a 95 % interval then, and what is computed of several
  * has intervals that say so of it, not the widest ones. */
@@ -30,8 +40,7 @@ struct series_point {
     double variance; /* of the noise; 0: none, or not known (of ratios) */
     double value, low, high;
     char reliability[16];
-    uint8_t leaf[16]; /* audit leaf of the release that it is, or whose number it is computed from first */
-    int64_t sealed_at_ms; /* when that release was due by the schedule */
+    struct series_release release;
 };
 
 /* Write scale × above / below to *out (complement: 1 − that), for above's period. Unknown unless both are known and below

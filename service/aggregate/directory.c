@@ -125,7 +125,9 @@ static const char catalogue_sql[] =
     "   FROM config.write_key k " KEY_OF_LIVING
     "   AND (a.twin_of IS NULL OR k.created_at > now() - interval '1 day')), '[]'),"
     " 'ingest_keys', coalesce((SELECT json_agg(json_build_object('hash', encode(hash, 'hex'), 'app', coalesce(app, 0)))"
-    "   FROM config.api_key k LEFT " KEY_OF_LIVING " AND k.scope = 'ingest'), '[]'))::text";
+    "   FROM config.api_key k LEFT " KEY_OF_LIVING " AND k.scope = 'ingest'), '[]'),"
+    " 'erase_keys', coalesce((SELECT json_agg(json_build_object('hash', encode(hash, 'hex'), 'app', coalesce(app, 0)))"
+    "   FROM config.api_key k LEFT " KEY_OF_LIVING " AND k.scope = 'erase'), '[]'))::text";
 
 /* Per app what is not in the document. */
 static const char apps_sql[] =

@@ -17,8 +17,10 @@ static const char *const daily_sql[][2] = {
         " periods AS (DELETE FROM state.person_period p USING gone WHERE p.shard = $1 AND p.app = $2 AND p.usr = gone.usr),"
         " outcomes AS (DELETE FROM state.person_outcome o USING gone WHERE o.shard = $1 AND o.app = $2"
         "   AND o.usr = gone.usr),"
-        " steps AS (DELETE FROM state.step s USING gone WHERE s.shard = $1 AND s.app = $2 AND s.usr = gone.usr)"
-        " DELETE FROM state.person_month m USING gone WHERE m.shard = $1 AND m.app = $2 AND m.usr = gone.usr"},
+        " steps AS (DELETE FROM state.step s USING gone WHERE s.shard = $1 AND s.app = $2 AND s.usr = gone.usr),"
+        " months AS (DELETE FROM state.person_month m USING gone WHERE m.shard = $1 AND m.app = $2 AND m.usr = gone.usr)"
+        " INSERT INTO subject.expired AS e (shard, app, day, people) SELECT $1, $2, $3, count(*) FROM gone HAVING count(*) > 0"
+        " ON CONFLICT (shard, app, day) DO UPDATE SET people = e.people + excluded.people"},
     {"expire.alias", "DELETE FROM state.alias WHERE shard = $1 AND app = $2 AND dies_on < $7"},
     /* Names of entities: nobody reads them once the period that ends with this day is released. */
     {"expire.entity_day",

@@ -271,6 +271,32 @@ void fold_prepare(struct fold *fold, const uint8_t *bytes, size_t length, fold_f
     }
 }
 
+static void add_refusal(struct fold *fold, uint32_t app, int32_t day, enum packet_reason reason, int64_t count)
+{
+    struct fold_refusal *last = fold->refusals_count > 0 ? &fold->refusals[fold->refusals_count - 1] : NULL;
+    if (last == NULL || last->app != app || last->day != day || last->reason != reason) {
+        last = FOLD_APPEND(fold, refusals);
+        *last = (struct fold_refusal){.app = app, .day = day, .reason = reason};
+    }
+    last->count += count;
+}
+
+/* Whether from is somebody to be forgotten; then the events were read past, and counted as dropped. */
+static bool drop_user(struct fold *fold, struct packet_reader *reader, const struct packet_part *part,
+    const struct packet_user *from)
+{
+    struct packet_event event;
+    enum forgotten_verdict verdict = forgotten_judge(&fold->forgotten, part, from);
+    if (verdict == FORGOTTEN_NOT)
+        return false;
+    for (unsigned e = 0; e < from->events; e++)
+        (void)packet_next_event(reader, &event);
+    if (from->events > 0)
+        add_refusal(fold, part->app, utc_day(part->received_at_ms),
+            verdict == FORGOTTEN_OBJECTS ? PACKET_REASON_OBJECTION : PACKET_REASON_ERASED, from->events);
+    return true;
+}
+
 void fold_apply(struct fold *fold, const uint8_t *bytes, size_t length, fold_find_app *find, void *context)
 {
     struct packet_reader reader;
@@ -284,9 +310,12 @@ void fold_apply(struct fold *fold, const uint8_t *bytes, size_t length, fold_fin
         state.refused = state.app == NULL || epoch_is_gone(state.app, &part);
         if (part.flags & PART_SOURCE)
             state.source = find_source(fold, &part);
+        bool marked = !forgotten_is_empty(&fold->forgotten) && forgotten_concerns(&fold->forgotten, part.app);
         state.tally = (size_t)(tally_of(fold, part.app, part.received_at_ms) - fold->tallies);
         for (unsigned u = 0; u < part.users && packet_next_user(&reader, &from); u++) {
             uint32_t user = FOLD_NONE;
+            if (marked && drop_user(fold, &reader, &part, &from))
+                continue;
             for (unsigned e = 0; e < from.events && packet_next_event(&reader, &event); e++)
                 apply_event(fold, &state, &part, &from, &user, &event);
         }
@@ -497,5 +526,6 @@ void fold_clear(struct fold *fold)
 
 void fold_free(struct fold *fold)
 {
+    forgotten_clear(&fold->forgotten);
     clear(fold, 0);
 }

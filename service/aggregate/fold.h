@@ -6,7 +6,7 @@
  * what the database knows of them, fold_apply then decides each event: late, duplicate or counted.
  *
  * Sees:     pseudonyms.
- * Uses:     libc, schema/.
+ * Uses:     libc, schema/; libsodium where somebody must be forgotten.
  * Threads:  a fold belongs to one thread.
  * Failure:  none: packets were checked before; out of memory ends the process (a fold is bounded by the flush policy).
  */
@@ -21,6 +21,7 @@
 #include "schema/app.h"
 #include "schema/packet.h"
 #include "service/aggregate/calendar.h"
+#include "service/aggregate/forgotten.h"
 #include "service/aggregate/ranges.h"
 #include "service/aggregate/session.h"
 #include "service/aggregate/table.h"
@@ -180,6 +181,7 @@ struct fold {
     size_t sources_loaded;               /* sources below it were looked up */
     size_t strangers_loaded;
     bool met_unknown_app;                /* by fold_prepare, since the caller last cleared it */
+    struct forgotten forgotten;          /* whose events are dropped; not touched by fold_clear */
 };
 
 /* list, of item_bytes an item, with more room; *size becomes its room in items. For FOLD_APPEND. */

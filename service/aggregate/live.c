@@ -164,7 +164,8 @@ static const struct app *find_twin(const struct directory *directory, uint32_t a
     return low < count && apps[low].definition->id == app && apps[low].twin ? apps[low].definition : NULL;
 }
 
-void live_take(struct live *live, const struct directory *directory, const uint8_t *bytes, size_t length)
+void live_take(struct live *live, const struct directory *directory, struct forgotten *forgotten, const uint8_t *bytes,
+    size_t length)
 {
     struct packet_reader reader;
     struct packet_header header;
@@ -176,9 +177,11 @@ void live_take(struct live *live, const struct directory *directory, const uint8
         return;
     while (packet_next_part(&reader, &part)) {
         const struct app *app = find_twin(directory, part.app);
+        bool marked = app != NULL && !forgotten_is_empty(forgotten) && forgotten_concerns(forgotten, part.app);
         for (unsigned i = 0; i < part.users && packet_next_user(&reader, &user); i++) {
+            bool shown = app != NULL && (!marked || forgotten_judge(forgotten, &part, &user) == FORGOTTEN_NOT);
             for (unsigned j = 0; j < user.events && packet_next_event(&reader, &event); j++) {
-                if (app != NULL)
+                if (shown)
                     take_event(live, app, part.received_at_ms, &user, &event);
             }
         }
@@ -450,14 +453,12 @@ enum result live_write(struct db *db, const struct live *live, struct failure *w
 
 /* --- forgetting ---------------------------------------------------------------------------------------------------- */
 
-enum result live_erase(struct db *db, const struct packet_erase *erase, struct failure *why)
+enum result live_erase(struct db *db, uint32_t app, const struct pseudonym *names, size_t count, struct failure *why)
 {
-    if (erase->kind == PACKET_ACCESS)
-        return RESULT_OK;
-    struct db_params *params = app_params(erase->app);
+    struct db_params *params = app_params(app);
     db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < erase->names; i++)
-        rows_add_name(params, &erase->name[i]);
+    for (size_t i = 0; i < count; i++)
+        rows_add_name(params, &names[i]);
     db_array_end(params);
     return rows_run(db, "live.erase",
         "WITH person AS (DELETE FROM live.name WHERE app = $1 AND NOT is_session AND name = ANY ($2::bytea[]) RETURNING number),"

@@ -19,6 +19,7 @@
 #include "schema/failure.h"
 #include "schema/packet.h"
 #include "service/aggregate/directory.h"
+#include "service/aggregate/forgotten.h"
 #include "service/db/db.h"
 
 #define LIVE_KEPT 1000    /* events of a twin in the view */
@@ -33,8 +34,9 @@ struct live {
     size_t count;
 };
 
-/* Gather the events of twins in the packet bytes[0..length-1] (checked, of type events). */
-void live_take(struct live *live, const struct directory *directory, const uint8_t *bytes, size_t length);
+/* Gather the events of twins in the packet bytes[0..length-1] (checked, of type events), but for people to be forgotten. */
+void live_take(struct live *live, const struct directory *directory, struct forgotten *forgotten, const uint8_t *bytes,
+    size_t length);
 
 /* Gather what was refused of twins: rows[0..count-1] of a counts packet of at_ms. */
 void live_refuse(struct live *live, const struct directory *directory, int64_t at_ms, const struct packet_count *rows,
@@ -49,8 +51,8 @@ enum result live_write(struct db *db, const struct live *live, struct failure *w
 /* Forget what waits and free its memory. */
 void live_clear(struct live *live);
 
-/* Inside a transaction, of an erase packet: delete the person's events in the view. */
-enum result live_erase(struct db *db, const struct packet_erase *erase, struct failure *why);
+/* Inside a transaction: delete from app's view the events of the person with names[0..count-1]. */
+enum result live_erase(struct db *db, uint32_t app, const struct pseudonym *names, size_t count, struct failure *why);
 
 /* Inside a transaction, of a purge packet: delete the view of app. */
 enum result live_purge(struct db *db, uint32_t app, struct failure *why);

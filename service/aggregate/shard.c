@@ -63,6 +63,7 @@ void shard_reset(struct shard *shard)
     free(shard->apps);
     live_clear(&shard->live);
     fold_clear(&shard->fold);
+    forgotten_clear(&shard->fold.forgotten);
     struct fold fold = shard->fold;
     *shard = (struct shard){.number = shard->number, .fold = fold};
 }

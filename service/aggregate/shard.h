@@ -38,6 +38,7 @@ struct shard {
     char off[STREAM_ID_BYTES];  /* in the database */
     char read[STREAM_ID_BYTES]; /* folded so far */
     bool verified;              /* the entry at off was found in the stream since the lease was taken */
+    bool recalled;              /* what Redis remembers of whom to forget is carried out, since then */
     struct fold fold;
     struct live live; /* what waits for the view of test apps */
     struct shard_node *nodes;

@@ -9,6 +9,7 @@
 #include "service/aggregate/facts.h"
 #include "service/aggregate/fragments.h"
 #include "service/aggregate/linkage.h"
+#include "service/aggregate/recall.h"
 #include "service/aggregate/rows.h"
 #include "service/aggregate/seen.h"
 
@@ -111,6 +112,8 @@ enum result store_take(struct db *db, struct shard *shard, struct failure *why)
     result = load_nodes(db, shard, why);
     if (result == RESULT_OK)
         result = store_load_apps(db, shard, why);
+    if (result == RESULT_OK)
+        result = recall_load(db, shard, why);
     shard->held = result == RESULT_OK;
     return result;
 }
@@ -404,69 +407,6 @@ enum result store_write(struct db *db, struct shard *shard, struct failure *why)
         result = linkage_write(db, shard, why);
     for (size_t i = 0; result == RESULT_OK && i < sizeof parts / sizeof parts[0]; i++)
         result = parts[i](db, shard, why);
-    return result;
-}
-
-/* Control packets */
-
-/* The names in the packet, and those to which the person's rows moved since the packet was made. */
-#define ERASED "WHERE shard = $1 AND app = $2 AND usr = ANY ($3 || ARRAY(SELECT usr FROM state.alias" \
-               " WHERE shard = $1 AND app = $2 AND old = ANY ($3)))"
-
-enum result store_erase(struct db *db, struct shard *shard, const struct packet_erase *erase, struct failure *why)
-{
-    static const char *const statements[][2] = {
-        {"erase.fragment", "DELETE FROM state.fragment " ERASED},
-        {"erase.carry", "DELETE FROM state.carry " ERASED},
-        {"erase.day", "DELETE FROM state.person_day " ERASED},
-        {"erase.period", "DELETE FROM state.person_period " ERASED},
-        {"erase.step", "DELETE FROM state.step " ERASED},
-        {"erase.measure", "DELETE FROM state.person_measure " ERASED},
-        {"erase.outcome", "DELETE FROM state.person_outcome " ERASED},
-        {"erase.entity", "DELETE FROM state.person_entity " ERASED},
-        {"erase.month", "DELETE FROM state.person_month " ERASED},
-        {"erase.person", "DELETE FROM state.person " ERASED},
-        {"erase.alias", "DELETE FROM state.alias " ERASED},
-    };
-    if (erase->kind == PACKET_ACCESS)
-        return RESULT_OK;
-    struct db_params *params = rows_params(shard);
-    db_int4(params, (int32_t)erase->app);
-    db_array_begin(params, DB_ELEMENT_BYTEA);
-    for (size_t i = 0; i < erase->names; i++)
-        rows_add_name(params, &erase->name[i]);
-    db_array_end(params);
-    enum result result = RESULT_OK;
-    for (size_t i = 0; result == RESULT_OK && i < sizeof statements / sizeof statements[0]; i++)
-        result = db_run(db, statements[i][0], statements[i][1], params, NULL, why);
-    db_params_free(params);
-    return result;
-}
-
-enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct failure *why)
-{
-    static const char *const statements[][2] = {
-        {"purge.fragment", "DELETE FROM state.fragment WHERE shard = $1 AND app = $2"},
-        {"purge.carry", "DELETE FROM state.carry WHERE shard = $1 AND app = $2"},
-        {"purge.day", "DELETE FROM state.person_day WHERE shard = $1 AND app = $2"},
-        {"purge.period", "DELETE FROM state.person_period WHERE shard = $1 AND app = $2"},
-        {"purge.step", "DELETE FROM state.step WHERE shard = $1 AND app = $2"},
-        {"purge.measure", "DELETE FROM state.person_measure WHERE shard = $1 AND app = $2"},
-        {"purge.outcome", "DELETE FROM state.person_outcome WHERE shard = $1 AND app = $2"},
-        {"purge.touched", "DELETE FROM state.person_entity WHERE shard = $1 AND app = $2"},
-        {"purge.entity", "DELETE FROM state.entity WHERE shard = $1 AND app = $2"},
-        {"purge.visitor", "DELETE FROM state.visitor_day WHERE shard = $1 AND app = $2"},
-        {"purge.month", "DELETE FROM state.person_month WHERE shard = $1 AND app = $2"},
-        {"purge.person", "DELETE FROM state.person WHERE shard = $1 AND app = $2"},
-        {"purge.seen", "DELETE FROM state.seen WHERE shard = $1 AND app = $2"},
-        {"purge.alias", "DELETE FROM state.alias WHERE shard = $1 AND app = $2"},
-    };
-    enum result result = RESULT_OK;
-    for (size_t i = 0; result == RESULT_OK && i < sizeof statements / sizeof statements[0]; i++) {
-        struct db_params *params = rows_params(shard);
-        db_int4(params, (int32_t)app);
-        result = rows_run(db, statements[i][0], statements[i][1], params, NULL, why);
-    }
     return result;
 }
 

@@ -16,7 +16,7 @@
 #include "service/db/db.h"
 
 /* Try to become shard's owner: an advisory lock of this connection and the next fencing token. On RESULT_OK shard->held
- * says whether; if so, offset, nodes and the apps of shard->directory are loaded. */
+ * says whether; if so, offset, nodes, the apps of shard->directory and whom to forget are loaded. */
 enum result store_take(struct db *db, struct shard *shard, struct failure *why);
 
 /* Give the lease back. */
@@ -31,12 +31,6 @@ enum result store_look_up(struct db *db, struct shard *shard, struct failure *wh
 /* Inside a transaction: move the offset to shard->read (RESULT_DENIED if another owner did), and write the digested fold,
  * nodes and epochs. */
 enum result store_write(struct db *db, struct shard *shard, struct failure *why);
-
-/* Inside a transaction: delete every row of the person known by one of erase's names now or, by an alias, before. */
-enum result store_erase(struct db *db, struct shard *shard, const struct packet_erase *erase, struct failure *why);
-
-/* Inside a transaction: delete all state of app in this shard. */
-enum result store_purge(struct db *db, struct shard *shard, uint32_t app, struct failure *why);
 
 /* Delete and fold what has outlived its purpose in this shard; one transaction of its own. now_ms: wall clock. All that was
  * read must have been flushed: what is read again after a failure is judged by what this leaves. */

@@ -7,6 +7,9 @@
 
 #include "service/aggregate/close.h"
 #include "service/aggregate/live.h"
+#include "service/aggregate/notices.h"
+#include "service/aggregate/recall.h"
+#include "service/aggregate/requests.h"
 #include "service/aggregate/shard.h"
 #include "service/aggregate/store.h"
 #include "service/base/clock.h"
@@ -44,6 +47,7 @@ struct control {
     struct packet_erase erase;
     struct packet_purge purge;
     struct packet_notice notice;
+    uint64_t node;
 };
 
 static void warn(struct bench *bench, const char *what, const struct shard *shard, enum result result)
@@ -84,6 +88,18 @@ static enum result verify(struct bench *bench, struct shard *shard)
     return RESULT_OK;
 }
 
+/* Whether the database and Redis agree on whom to forget: a restored database forgets them again first. */
+static enum result recall(struct bench *bench, struct shard *shard)
+{
+    size_t again = 0;
+    enum result result =
+        recall_compare(bench->db, bench->stream, shard, bench->config->backup_keep_days, &again, &bench->why);
+    if (result == RESULT_OK && again > 0)
+        log_event(LOG_LEVEL_WARN, "aggregate.forgotten_again", LOG_INT("shard", shard->number), LOG_INT("marks", (int64_t)again));
+    shard->recalled = shard->recalled || result == RESULT_OK;
+    return result;
+}
+
 static void take_shards(struct bench *bench)
 {
     int64_t now = clock_steady_ms();
@@ -114,11 +130,38 @@ static void give_up(struct bench *bench, struct shard *shard, const char *what, 
 /* Flushing */
 
 struct flush {
+    struct bench *bench;
     struct shard *shard;
     const struct control *control;
     int64_t watermark_ms;
     uint64_t days;
 };
+
+static enum result purge(struct db *db, struct shard *shard, const struct packet_purge *packet, struct failure *why)
+{
+    struct forgotten_purge purge = {.app = packet->app, .since_ms = packet->at_ms};
+    memcpy(purge.request, packet->request, sizeof purge.request);
+    (void)forgotten_add_purge(&shard->fold.forgotten, &purge);
+    return requests_purge(db, shard, &purge, why);
+}
+
+static enum result carry_out(struct db *db, const struct flush *flush, struct failure *why)
+{
+    const struct control *control = flush->control;
+    switch (control->type) {
+    case PACKET_ERASE:
+        return requests_apply(db, flush->shard, &control->erase, flush->bench->config->backup_keep_days, why);
+    case PACKET_PURGE:
+        return purge(db, flush->shard, &control->purge, why);
+    case PACKET_NOTICE:
+        return notices_apply(db, flush->shard, control->node, &control->notice, why);
+    case PACKET_EVENTS:
+    case PACKET_WATERMARK:
+    case PACKET_COUNTS:
+        break;
+    }
+    return RESULT_OK;
+}
 
 static enum result flush_body(struct db *db, void *context, struct failure *why)
 {
@@ -126,17 +169,14 @@ static enum result flush_body(struct db *db, void *context, struct failure *why)
     enum result result = store_write(db, flush->shard, why);
     if (result == RESULT_OK)
         result = live_write(db, &flush->shard->live, why);
-    if (result == RESULT_OK && flush->control->type == PACKET_ERASE)
-        result = store_erase(db, flush->shard, &flush->control->erase, why);
-    if (result == RESULT_OK && flush->control->type == PACKET_ERASE)
-        result = live_erase(db, &flush->control->erase, why);
-    if (result == RESULT_OK && flush->control->type == PACKET_PURGE)
-        result = store_purge(db, flush->shard, flush->control->purge.app, why);
-    if (result == RESULT_OK && flush->control->type == PACKET_PURGE)
-        result = live_purge(db, flush->control->purge.app, why);
+    if (result == RESULT_OK)
+        result = carry_out(db, flush, why);
     if (result == RESULT_OK && close_is_due(flush->shard, flush->watermark_ms))
         result = close_due(db, flush->shard, flush->watermark_ms, &flush->days, why);
-    return result;
+    if (result == RESULT_OK)
+        result = recall_write(db, flush->shard, why);
+    /* Last, so that Redis has it before the database, and nothing that fails comes after. */
+    return result == RESULT_OK ? recall_tell(flush->bench->stream, flush->shard, why) : result;
 }
 
 static void count_flush(const struct shard *shard, const struct flush *flush, int64_t started_us)
@@ -161,6 +201,7 @@ static void settle(struct shard *shard)
         shard->apps[i].epoch_changed = false;
     fold_clear(&shard->fold);
     live_clear(&shard->live);
+    forgotten_settle(&shard->fold.forgotten);
     shard->entries = 0;
     shard->waiting_since_ms = 0;
 }
@@ -169,7 +210,7 @@ static void settle(struct shard *shard)
 static bool flush_shard(struct bench *bench, struct shard *shard, const struct control *control)
 {
     static const struct control none;
-    struct flush flush = {.shard = shard, .control = control != NULL ? control : &none,
+    struct flush flush = {.bench = bench, .shard = shard, .control = control != NULL ? control : &none,
         .watermark_ms = shard_watermark(shard)};
     int64_t started_us = clock_steady_us();
     fold_digest(&shard->fold, shard_find_app, shard);
@@ -213,7 +254,7 @@ static void flush_due(struct bench *bench, bool all)
         events >= (size_t)bench->config->aggregate_flush_events;
     for (size_t i = 0; i < bench->shard_count; i++) {
         struct shard *shard = &bench->shards[i];
-        if (shard->held && is_due(bench, shard, over))
+        if (shard->held && shard->recalled && is_due(bench, shard, over))
             (void)flush_shard(bench, shard, NULL);
     }
 }
@@ -253,10 +294,12 @@ static void apply_counts(struct shard *shard, struct packet_reader *reader)
     live_refuse(&shard->live, shard->directory, at_ms, rows, count);
 }
 
-/* Carry out an erase or purge packet: what came before it goes into the database with it. False: shard given up. */
-static bool apply_control(struct bench *bench, struct shard *shard, enum packet_type type, struct packet_reader *reader)
+/* Carry out an erase, purge or notice packet: what came before it goes into the database with it. False: shard given up. */
+static bool apply_control(struct bench *bench, struct shard *shard, const struct packet_header *header,
+    struct packet_reader *reader)
 {
-    struct control control = {.type = type};
+    enum packet_type type = header->type;
+    struct control control = {.type = type, .node = header->node};
     enum result result = type == PACKET_ERASE ? packet_read_erase(reader, &control.erase)
         : type == PACKET_PURGE                ? packet_read_purge(reader, &control.purge)
                                               : packet_read_notice(reader, &control.notice);
@@ -317,7 +360,7 @@ static bool apply_entry(struct bench *bench, struct shard *shard, const struct s
     switch (header.type) {
     case PACKET_EVENTS:
         fold_apply(&shard->fold, entry->bytes, entry->length, shard_find_app, shard);
-        live_take(&shard->live, shard->directory, entry->bytes, entry->length);
+        live_take(&shard->live, shard->directory, &shard->fold.forgotten, entry->bytes, entry->length);
         return true;
     case PACKET_WATERMARK:
         apply_watermark(node, &reader);
@@ -328,7 +371,7 @@ static bool apply_entry(struct bench *bench, struct shard *shard, const struct s
     case PACKET_ERASE:
     case PACKET_PURGE:
     case PACKET_NOTICE:
-        return apply_control(bench, shard, header.type, &reader);
+        return apply_control(bench, shard, &header, &reader);
     }
     return true;
 }
@@ -420,10 +463,16 @@ static size_t positions(struct bench *bench, struct stream_position *out)
         struct shard *shard = &bench->shards[i];
         if (!shard->held)
             continue;
-        if (!shard->verified && verify(bench, shard) != RESULT_OK) {
+        bool checked = shard->verified;
+        if (!checked && verify(bench, shard) != RESULT_OK) {
             metrics_set(METRIC_REDIS_UP, 0);
             warn(bench, "verify", shard, RESULT_UNAVAILABLE);
             return 0;
+        }
+        enum result result = checked ? RESULT_OK : recall(bench, shard);
+        if (result != RESULT_OK) {
+            give_up(bench, shard, "recall", result);
+            continue;
         }
         out[count].shard = shard->number;
         memcpy(out[count].after, shard->read, sizeof shard->read);
@@ -548,11 +597,13 @@ static void expire(struct bench *bench)
     bench->next_expire_ms = clock_steady_ms() + EXPIRE_PERIOD_MS;
     for (size_t i = 0; i < bench->shard_count; i++) {
         struct shard *shard = &bench->shards[i];
-        if (!shard->held || (shard->entries > 0 && !flush_shard(bench, shard, NULL)))
+        if (!shard->held || !shard->recalled || (shard->entries > 0 && !flush_shard(bench, shard, NULL)))
             continue;
         enum result result = store_expire(bench->db, shard, clock_now_ms(), &bench->why);
         if (result == RESULT_OK)
             result = live_forget(bench->db, shard->number, &bench->why);
+        if (result == RESULT_OK)
+            result = recall_expire(bench->db, bench->stream, shard, (int32_t)(clock_now_ms() / 86400000), &bench->why);
         if (result != RESULT_OK)
             give_up(bench, shard, "expire", result);
     }

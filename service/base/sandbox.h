@@ -22,6 +22,8 @@ enum sandbox_profile {
     SANDBOX_AGGREGATE = 2, /* opens no further listener */
     SANDBOX_RELEASE = 4,   /* opens no further listener */
     SANDBOX_API = 8,       /* opens no further listener */
+    SANDBOX_AUDIT = 16,    /* opens no further listener */
+    SANDBOX_WITNESS = 32,  /* opens no further listener */
 };
 
 /* Enter profile, after every child has been started and every listener is open. Sets no_new_privs. A forbidden call

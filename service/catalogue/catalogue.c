@@ -59,6 +59,7 @@ static const struct shape_member root_members[] = {
     {"apps", SHAPE_OBJECTS, true, 0, APPS_MAX, NULL},
     {"write_keys", SHAPE_OBJECTS, true, 0, KEYS_MAX, NULL},
     {"ingest_keys", SHAPE_OBJECTS, true, 0, KEYS_MAX, NULL},
+    {"erase_keys", SHAPE_OBJECTS, false, 0, KEYS_MAX, NULL},
 };
 
 static const char *const modes[] = {[APP_MODE_LIVE] = "live", [APP_MODE_IMPORTING] = "importing", NULL};
@@ -257,7 +258,7 @@ static enum result parse_key(const json_t *object, const struct shape_place *at,
         return shape_fail(at, "hash", why, "must be %d hexadecimal digits", CATALOGUE_KEY_HASH_BYTES * 2);
     key->kind = kind;
     key->app = (uint32_t)shape_integer(object, "app", 0);
-    bool any = key->app == 0 && kind == CATALOGUE_INGEST_KEY;
+    bool any = key->app == 0 && kind != CATALOGUE_WRITE_KEY;
     if (!any && catalogue_app(catalogue, key->app) == NULL)
         return shape_fail(at, "app", why, "is not the id of an app");
     uint32_t *slot = table_find(catalogue, &catalogue->by_key, hash_key(key->hash), is_key, key->hash);
@@ -284,7 +285,7 @@ static enum result parse_key_list(const json_t *root, const char *member, enum c
 static enum result parse_keys(const json_t *root, struct catalogue *catalogue, struct failure *why)
 {
     size_t count = json_array_size(json_object_get(root, "write_keys")) +
-        json_array_size(json_object_get(root, "ingest_keys"));
+        json_array_size(json_object_get(root, "ingest_keys")) + json_array_size(json_object_get(root, "erase_keys"));
     catalogue->keys = calloc(count + 1, sizeof *catalogue->keys);
     if (catalogue->keys == NULL)
         return no_memory(why);
@@ -293,6 +294,8 @@ static enum result parse_keys(const json_t *root, struct catalogue *catalogue, s
         result = parse_key_list(root, "write_keys", CATALOGUE_WRITE_KEY, catalogue, why);
     if (result == RESULT_OK)
         result = parse_key_list(root, "ingest_keys", CATALOGUE_INGEST_KEY, catalogue, why);
+    if (result == RESULT_OK)
+        result = parse_key_list(root, "erase_keys", CATALOGUE_ERASE_KEY, catalogue, why);
     return result;
 }
 
@@ -400,16 +403,34 @@ void catalogue_hash_key(const char *text, size_t length, uint8_t out[CATALOGUE_K
     assert(wrong == 0);
 }
 
-enum result catalogue_find_key(const struct catalogue *catalogue, const char *text, size_t length,
-    enum catalogue_key_kind *kind, uint32_t *app)
+static const struct key *find_key(const struct catalogue *catalogue, const char *text, size_t length)
 {
     uint8_t hash[CATALOGUE_KEY_HASH_BYTES];
     catalogue_hash_key(text, length, hash);
     uint32_t slot = *table_find(catalogue, &catalogue->by_key, hash_key(hash), is_key, hash);
-    if (slot == 0)
+    return slot == 0 ? NULL : &catalogue->keys[slot - 1];
+}
+
+enum result catalogue_find_key(const struct catalogue *catalogue, const char *text, size_t length,
+    enum catalogue_key_kind *kind, uint32_t *app)
+{
+    const struct key *key = find_key(catalogue, text, length);
+    if (key == NULL || key->kind == CATALOGUE_ERASE_KEY)
         return RESULT_NOT_FOUND;
-    *kind = catalogue->keys[slot - 1].kind;
-    *app = catalogue->keys[slot - 1].app;
+    *kind = key->kind;
+    *app = key->app;
+    return RESULT_OK;
+}
+
+enum result catalogue_find_erase_key(
+    const struct catalogue *catalogue, const char *text, size_t length, uint32_t *app)
+{
+    const struct key *key = find_key(catalogue, text, length);
+    if (key == NULL)
+        return RESULT_NOT_FOUND;
+    if (key->kind != CATALOGUE_ERASE_KEY)
+        return RESULT_DENIED;
+    *app = key->app;
     return RESULT_OK;
 }
 

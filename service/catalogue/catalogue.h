@@ -4,7 +4,8 @@
  *   {"format":1,"version":7,"shards":16,
  *    "apps":[{"id":1,"version":3,"mode":"live","sealed_until_ms":1767225600000|0,"definition":{…}}],
  *    "write_keys":[{"hash":"hex of BLAKE2b-256(key text)","app":1}],
- *    "ingest_keys":[{"hash":"…","app":1|0}]}              app 0: any app
+ *    "ingest_keys":[{"hash":"…","app":1|0}],              app 0: any app
+ *    "erase_keys":[{"hash":"…","app":1|0}]}               may be absent: nobody enters people's requests by key
  *
  * Sees:     hashes of write keys; nothing of a person.
  * Uses:     jansson, libsodium, schema/.
@@ -25,7 +26,7 @@
 
 struct catalogue;
 
-enum catalogue_key_kind { CATALOGUE_WRITE_KEY, CATALOGUE_INGEST_KEY };
+enum catalogue_key_kind { CATALOGUE_WRITE_KEY, CATALOGUE_INGEST_KEY, CATALOGUE_ERASE_KEY };
 
 /* Parse a document; *out holds one reference. */
 enum result catalogue_parse(const char *json, size_t length, struct catalogue **out, struct failure *why);
@@ -53,9 +54,15 @@ const struct app *catalogue_app(const struct catalogue *catalogue, uint32_t id);
 int64_t catalogue_sealed_until_ms(const struct catalogue *catalogue, uint32_t id);
 
 /* What the key text[0..length-1] may write: RESULT_OK and its kind and app (0: any app, ingest keys only), or
- * RESULT_NOT_FOUND. Compares hashes only, in time independent of the key. */
+ * RESULT_NOT_FOUND. Compares hashes only, in time independent of the key. An erase key writes nothing: it is not found
+ * here. */
 enum result catalogue_find_key(const struct catalogue *catalogue, const char *text, size_t length,
     enum catalogue_key_kind *kind, uint32_t *app);
+
+/* Whether the key text[0..length-1] may enter people's requests: RESULT_OK and for which app (0: any),
+ * RESULT_DENIED (it is a key, for something else) or RESULT_NOT_FOUND. */
+enum result catalogue_find_erase_key(const struct catalogue *catalogue, const char *text, size_t length,
+    uint32_t *app);
 
 /* Hash a key text as it is stored. */
 void catalogue_hash_key(const char *text, size_t length, uint8_t out[CATALOGUE_KEY_HASH_BYTES]);

@@ -12,27 +12,42 @@ enum result act_begin(struct db *db, const char *act, const char *tenant, struct
     return act_begin_outcome(db, act, tenant, LEAF_OK, NULL, out, why);
 }
 
-enum result act_begin_outcome(struct db *db, const char *act, const char *tenant, enum leaf_out out, const uint8_t *ref,
-    struct act *to, struct failure *why)
+/* Begin with the id in *to. */
+static enum result begin(struct db *db, const char *act, const char *tenant, enum leaf_out out, const uint8_t *ref, struct act *to,
+    struct failure *why)
 {
     PGresult *rows = NULL;
-    *to = (struct act){0};
     enum result result = db_run(db, "act_role", "SELECT current_user::text", NULL, &rows, why);
     if (result != RESULT_OK)
         return result;
     snprintf(to->role, sizeof to->role, "%s", db_get_text(rows, 0, 0));
     PQclear(rows);
-    to->head = (struct leaf_head){.at_ms = clock_now_ms(),
-        .act = act,
-        .actor_type = "operator",
-        .actor_id = to->role,
-        .tenant = tenant,
-        .out = out,
-        .ref = ref};
-    randombytes_buf(to->head.id, sizeof to->head.id);
+    to->head.at_ms = clock_now_ms();
+    to->head.act = act;
+    to->head.actor_type = "operator";
+    to->head.actor_id = to->role;
+    to->head.tenant = tenant;
+    to->head.out = out;
+    to->head.ref = ref;
     randombytes_buf(to->head.nonce, sizeof to->head.nonce);
     to->leaf = leaf_begin(&to->head);
     return to->leaf == NULL ? RESULT_FAILED : RESULT_OK;
+}
+
+enum result act_begin_outcome(struct db *db, const char *act, const char *tenant, enum leaf_out out, const uint8_t *ref,
+    struct act *to, struct failure *why)
+{
+    *to = (struct act){0};
+    randombytes_buf(to->head.id, sizeof to->head.id);
+    return begin(db, act, tenant, out, ref, to, why);
+}
+
+enum result act_begin_known(struct db *db, const char *act, const char *tenant, const uint8_t id[16], struct act *out,
+    struct failure *why)
+{
+    *out = (struct act){0};
+    memcpy(out->head.id, id, sizeof out->head.id);
+    return begin(db, act, tenant, LEAF_OK, NULL, out, why);
 }
 
 enum result act_append(struct db *db, struct act *act, struct failure *why)

@@ -32,6 +32,10 @@ enum result act_begin(struct db *db, const char *act, const char *tenant, struct
 enum result act_begin_outcome(struct db *db, const char *act, const char *tenant, enum leaf_out out, const uint8_t *ref,
     struct act *to, struct failure *why);
 
+/* As act_begin, for an act whose id was told elsewhere before: the leaf's id is id (copied). */
+enum result act_begin_known(struct db *db, const char *act, const char *tenant, const uint8_t id[16], struct act *out,
+    struct failure *why);
+
 /* Append the finished leaf to the trail, inside the caller's transaction. */
 enum result act_append(struct db *db, struct act *act, struct failure *why);
 

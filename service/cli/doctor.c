@@ -220,7 +220,9 @@ static enum result send_canary(struct command_context *context, struct db *db, c
         (void)crypto_box_keypair(public_key, secret_key);
         (void)sodium_bin2base64(seal_to, sizeof seal_to, public_key, sizeof public_key, sodium_base64_VARIANT_ORIGINAL);
         json_t *body = json_pack("{s:s, s:s}", "user", id, "seal_to", seal_to);
-        result = ask_ingest(context, "POST", path, body, NULL, why);
+        json_t *answer = NULL;
+        result = ask_ingest(context, "POST", path, body, &answer, why);
+        json_decref(answer);
         json_decref(body);
         sodium_memzero(secret_key, sizeof secret_key);
     }

@@ -20,14 +20,15 @@
 /* What each daemon is given; empty: nothing of the kind. */
 static const struct daemon {
     const char *name, *program, *redis_user, *role;
-    const char *sections[4];
+    const char *sections[5];
     int64_t stop_ms;
 } daemons[INSTALL_DAEMONS] = {
+    [INSTALL_AUDIT] = {"audit", "throng-audit", "", "throng_audit", {"run", "audit", "", "", ""}, 15000},
     [INSTALL_AGGREGATE] = {"aggregate", "throng-aggregate", "aggregate", "throng_state",
-        {"run", "redis", "stream", "aggregate"}, 30000},
-    [INSTALL_RELEASE] = {"release", "throng-release", "", "throng_release", {"run", "stream", "release", ""}, 15000},
-    [INSTALL_INGEST] = {"ingest", "throng-ingest", "ingest", "", {"run", "redis", "stream", "ingest"}, 20000},
-    [INSTALL_API] = {"api", "throng-api", "", "throng_read", {"run", "api", "", ""}, 15000},
+        {"run", "redis", "stream", "aggregate", "backup"}, 30000},
+    [INSTALL_RELEASE] = {"release", "throng-release", "", "throng_release", {"run", "stream", "release", "", ""}, 15000},
+    [INSTALL_INGEST] = {"ingest", "throng-ingest", "ingest", "", {"run", "redis", "stream", "ingest", "self_test"}, 20000},
+    [INSTALL_API] = {"api", "throng-api", "", "throng_read", {"run", "api", "", "", ""}, 15000},
 };
 
 static const char *const roles[] = {"throng_owner", "throng_state", "throng_release", "throng_read", "throng_audit"};
@@ -83,6 +84,7 @@ static void set_places(struct install *install)
     install_set(&config->redis_user, "%s", "");
     install_set(&config->ingest_state, "%s/ingest", install->data);
     install_set(&config->release_state, "%s/release", install->data);
+    install_set(&config->audit_state, "%s/audit", install->data);
 }
 
 static enum result write_conninfo(struct install *install, const char *role, const char *secret, const char *name,
@@ -155,6 +157,8 @@ enum result install_write(struct install *install, struct failure *why)
     set_places(install);
     enum result result = secrets_make(install->secrets, "seal", why);
     if (result == RESULT_OK)
+        result = secrets_make(install->secrets, "audit.seal", why);
+    if (result == RESULT_OK)
         result = write_conninfo(install, POSTGRES_SUPERUSER, "postgres-super", "superuser.conninfo", why);
     for (size_t i = 0; i < sizeof roles / sizeof *roles && result == RESULT_OK; i++) {
         char name[64];
@@ -197,6 +201,8 @@ void install_service(const struct install *install, enum install_program which, 
         words_add(environment, "THRONG_POSTGRES_CONNINFO_FILE=%s/%s.conninfo", install->secrets, daemon->role);
     if (which == INSTALL_INGEST)
         words_add(environment, "THRONG_INGEST_SEAL_FILE=%s/seal", install->secrets);
+    if (which == INSTALL_AUDIT)
+        words_add(environment, "THRONG_AUDIT_SEAL_FILE=%s/audit.seal", install->secrets);
 }
 
 struct child_plan install_command(const struct install *install, const char *name, const char *log)

@@ -14,8 +14,8 @@
 #include "service/supervise/datadir.h"
 #include "service/supervise/supervise.h"
 
-enum install_program { INSTALL_AGGREGATE, INSTALL_RELEASE, INSTALL_INGEST, INSTALL_API, INSTALL_THRONG };
-#define INSTALL_DAEMONS 4 /* in the order in which they start */
+enum install_program { INSTALL_AUDIT, INSTALL_AGGREGATE, INSTALL_RELEASE, INSTALL_INGEST, INSTALL_API, INSTALL_THRONG };
+#define INSTALL_DAEMONS 5 /* in the order in which they start */
 
 struct install {
     struct config *config; /* borrowed; its places are set to the data directory's */

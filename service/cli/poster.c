@@ -282,7 +282,7 @@ enum result poster_finish(struct poster *poster, struct failure *why)
     return state_of(poster, why);
 }
 
-enum result poster_call(const char *target, const char *method, const char *path, long *status, char **answer,
+enum result poster_send(const char *target, const char *method, const char *path, const char *body, long *status, char **answer,
     struct failure *why)
 {
     struct buffer buffer = {0};
@@ -291,8 +291,9 @@ enum result poster_call(const char *target, const char *method, const char *path
         return RESULT_FAILED;
     struct curl_slist *headers = make_headers();
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     if (strcmp(method, "POST") == 0)
-        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body == NULL ? "" : body);
     CURLcode code = curl_easy_perform(easy);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, status);
     curl_easy_cleanup(easy);

@@ -49,9 +49,9 @@ enum result poster_submit(struct poster *poster, char *body, size_t length, void
 /* Wait until everything is answered. */
 enum result poster_finish(struct poster *poster, struct failure *why);
 
-/* One request without repetition: method "GET" or "POST" (with an empty body). *answer is NUL-terminated and owned by the
- * caller (free). */
-enum result poster_call(const char *target, const char *method, const char *path, long *status, char **answer,
+/* One request without repetition: method "GET", or "POST" with body, JSON (borrowed; NULL: empty). *answer is NUL-terminated and
+ * owned by the caller (free). */
+enum result poster_send(const char *target, const char *method, const char *path, const char *body, long *status, char **answer,
     struct failure *why);
 
 #endif

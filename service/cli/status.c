@@ -10,7 +10,7 @@
 
 #define NAME "status"
 
-static const char *const daemons[] = {"ingest", "aggregate", "release", "api"};
+static const char *const daemons[] = {"audit", "ingest", "aggregate", "release", "api"};
 #define DAEMONS (sizeof daemons / sizeof *daemons)
 
 /* Metrics that are shown, of which daemon, and for those that mean trouble the condition's name and what to do. */
@@ -32,6 +32,12 @@ static const struct shown {
         "Redis lost entries that were there before: it was restored or its disk failed"},
     {"aggregate", "throng_entries_lost", "entries_lost", "lost_entries",
         "entries that ingest acknowledged never came: events are lost"},
+    {"audit", "throng_audit_outbox_entries", "unsequenced_leaves", NULL, NULL},
+    {"audit", "throng_audit_contradicted", "log_contradicted", "log_contradicted",
+        "a witness has seen a log that this one does not go on from: database and audit state were set back together, or somebody "
+        "else signs with the log's key"},
+    {"audit", "throng_audit_refused", "log_refused", "log_refused",
+        "the audit log in the database does not go on from what was signed: nothing is signed; see audit.log for why"},
 };
 #define SHOWN (sizeof shown / sizeof *shown)
 
@@ -108,6 +114,25 @@ static enum result look_at_apps(struct db *db, json_t *report, json_t *condition
     return RESULT_OK;
 }
 
+/* The newest signed checkpoint of the audit trail. */
+static enum result look_at_log(struct db *db, json_t *report, json_t *conditions, struct failure *why)
+{
+    PGresult *rows = NULL;
+    enum result result = db_run(db, "status_log",
+        "SELECT size, signed_at FROM audit.checkpoint ORDER BY size DESC, signed_at DESC LIMIT 1", NULL, &rows, why);
+    if (result != RESULT_OK)
+        return result;
+    if (PQntuples(rows) == 0) {
+        fire(conditions, "log_unsigned", 0, "the audit trail has no signed checkpoint yet");
+    } else {
+        int64_t age_s = (clock_now_ms() - db_get_time(rows, 0, 1)) / 1000;
+        (void)json_object_set_new(report, "log",
+            json_pack("{s:I, s:I}", "size", (json_int_t)db_get_int8(rows, 0, 0), "age_s", (json_int_t)age_s));
+    }
+    PQclear(rows);
+    return RESULT_OK;
+}
+
 static bool look_at_database(struct command_context *context, json_t *report, json_t *conditions)
 {
     struct failure why = {0};
@@ -118,6 +143,8 @@ static bool look_at_database(struct command_context *context, json_t *report, js
     } else {
         struct db *db = db_new(conninfo, "throng status");
         result = look_at_apps(db, report, conditions, &why);
+        if (result == RESULT_OK)
+            result = look_at_log(db, report, conditions, &why);
         db_free(db);
     }
     if (result != RESULT_OK)
@@ -160,6 +187,11 @@ static void print_report(const json_t *report)
     (void)printf("\nlag %" JSON_INTEGER_FORMAT " entries, spool %" JSON_INTEGER_FORMAT " bytes\n",
         json_integer_value(json_object_get(numbers, "lag_entries")),
         json_integer_value(json_object_get(numbers, "spool_bytes")));
+    const json_t *log = json_object_get(report, "log");
+    if (log != NULL)
+        (void)printf("audit log: %" JSON_INTEGER_FORMAT " entries under the newest checkpoint, signed %" JSON_INTEGER_FORMAT
+                     " s ago\n", json_integer_value(json_object_get(log, "size")),
+            json_integer_value(json_object_get(log, "age_s")));
     if (json_array_size(json_object_get(report, "apps")) > 0)
         (void)printf("\n%-20s %-10s %-14s %-14s %-14s %s\n", "app", "mode", "preset", "activity to", "sessions to",
             "releases");

@@ -139,6 +139,22 @@ static enum result start_services(const struct install *install, struct supervis
     return result;
 }
 
+static bool is_started(const void *context, pid_t pid)
+{
+    (void)context;
+    return pid > 0;
+}
+
+/* What has to be done from time to time: see retain.c. */
+static enum result start_retain(const struct install *install, struct supervise *supervise, struct failure *why)
+{
+    struct supervise_service service = {.stop_signal = SIGTERM, .stop_ms = 5000};
+    service.plan = install_command(install, "retain", install_log(install, "retain"));
+    words_add(&service.plan.arguments, "retain");
+    enum result result = supervise_start(supervise, &service, why);
+    return result == RESULT_OK ? supervise_await(supervise, is_started, NULL, DAEMON_READY_MS, why) : result;
+}
+
 /* How to read released numbers over HTTP. */
 static void print_reading(const struct install *install)
 {
@@ -206,6 +222,8 @@ static enum result serve(const struct install *install, struct supervise *superv
 {
     bool crowd = false;
     enum result result = start_services(install, supervise, why);
+    if (result == RESULT_OK)
+        result = start_retain(install, supervise, why);
     if (result == RESULT_OK && sample) {
         result = sample_add(install, supervise, why);
         if (result == RESULT_OK)

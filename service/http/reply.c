@@ -44,7 +44,8 @@ struct MHD_Response *reply_make(struct reply *reply)
 {
     struct MHD_Response *response;
     if (reply->body != NULL)
-        response = MHD_create_response_from_buffer(strlen(reply->body), reply->body, MHD_RESPMEM_MUST_FREE);
+        response = MHD_create_response_from_buffer(reply->body_length > 0 ? reply->body_length : strlen(reply->body), reply->body,
+            MHD_RESPMEM_MUST_FREE);
     else
         response = MHD_create_response_from_buffer(reply->constant_length, (void *)(uintptr_t)reply->constant,
             MHD_RESPMEM_PERSISTENT);

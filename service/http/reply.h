@@ -26,7 +26,8 @@ struct reply {
     enum metrics_endpoint endpoint; /* that it is counted for */
     const char *content_type; /* NULL: no Content-Type */
     const char *cache_control; /* NULL: no-store */
-    char *body;               /* from malloc, NUL-terminated; reply_send takes it. NULL: empty */
+    char *body;               /* from malloc; reply_send takes it. NULL: empty */
+    size_t body_length;       /* of a body that is bytes; 0: the body is a text that ends with a NUL */
     const char *constant;     /* instead of body: bytes that outlive every answer */
     size_t constant_length;
     size_t header_count;

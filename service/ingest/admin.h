@@ -1,8 +1,9 @@
 /*
  * The admin socket's routes: whoever may open the socket is the operator.
  *
- * Sees:     events handed in for import (raw ids), while the request lasts; commitments to keys, never keys.
- * Uses:     exchange, events, keyd, jansson.
+ * Sees:     events handed in for import (raw ids) and an export's passphrase, while the request lasts; commitments to keys,
+ *           never keys.
+ * Uses:     exchange, events, keyd, notices, purges, selftest, jansson.
  * Threads:  the daemon's.
  * Failure:  problem documents.
  */

@@ -9,6 +9,7 @@
 #include "service/base/metrics.h"
 
 #define FORWARDED_MAX 1024
+#define REFUSED_RETRY_S 300 /* what an operator must end */
 
 /* Client address */
 
@@ -82,6 +83,11 @@ static void check_rate(struct exchange *exchange)
 
 static void check_available(struct exchange *exchange)
 {
+    if (selftest_is_failed(exchange->service->selftest)) {
+        failure_set(&exchange->why, "", "an identifier was found where none may be; nothing is collected until that is looked at");
+        exchange_refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "self_test_failed", REFUSED_RETRY_S);
+        return;
+    }
     if (exchange->view != NULL && !atomic_load(&exchange->service->ending))
         return;
     failure_set(&exchange->why, "", "the service is starting or ending; try again");
@@ -207,6 +213,12 @@ static enum MHD_Result keep(struct exchange *exchange)
     struct node *node = exchange->service->node;
     const struct request *request = &exchange->item.request;
     bool dry_run = exchange_argument_is(exchange, "dry_run", "1");
+    if (purges_holds(exchange->service->purges, request->app->id)) {
+        node_settle(node, &exchange->item.ticket);
+        failure_set(&exchange->why, "", "this app was purged; it is not collected until it is resumed");
+        exchange_refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "purged", REFUSED_RETRY_S);
+        return exchange_send_refusal(exchange);
+    }
     if (mirror_refuses(exchange->view, request->app->id)) {
         node_settle(node, &exchange->item.ticket);
         return refuse_commit(exchange);

@@ -302,6 +302,19 @@ enum MHD_Result exchange_send_refusal(struct exchange *exchange)
 
 /* Reading */
 
+bool exchange_take_app(struct exchange *exchange, const char *path, const char *prefix, const char *suffix)
+{
+    size_t before = strlen(prefix), after = strlen(suffix), length = strlen(path);
+    if (length <= before + after || strncmp(path, prefix, before) != 0 || strcmp(path + length - after, suffix) != 0)
+        return false;
+    length -= before + after;
+    if (length >= sizeof exchange->app || memchr(path + before, '/', length) != NULL)
+        return false;
+    memcpy(exchange->app, path + before, length);
+    exchange->app[length] = '\0';
+    return true;
+}
+
 bool exchange_argument_is(const struct exchange *exchange, const char *name, const char *value)
 {
     const char *given = MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);

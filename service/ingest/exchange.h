@@ -22,6 +22,10 @@
 #include "service/http/reply.h"
 #include "service/ingest/admission.h"
 #include "service/ingest/mirror.h"
+#include "service/ingest/notices.h"
+#include "service/ingest/purges.h"
+#include "service/ingest/ration.h"
+#include "service/ingest/selftest.h"
 #include "service/http/proxy.h"
 #include "service/ingest/writer.h"
 
@@ -38,6 +42,10 @@ struct exchange_service {
     struct mirror *mirror;
     struct writer *writer;
     struct admission *admission;
+    struct notices *notices;
+    struct purges *purges;
+    struct ration *ration;
+    struct selftest *selftest;
     struct proxy proxy;
     atomic_llong body_bytes; /* of all bodies in memory */
     atomic_llong in_progress;
@@ -93,6 +101,9 @@ struct exchange {
     bool granted;             /* grant is what the catalogue says of the bearer token */
     struct request_grant grant;
     const char *allowed_origin; /* borrowed from the connection */
+    struct request_id person;   /* whose request it is; lies in the body or in item.request.document */
+    struct packet_erase erase;
+    struct writer_control control;
 
     unsigned refused; /* status decided already; 0: none */
     const char *problem;
@@ -115,6 +126,9 @@ void exchange_free(struct exchange *exchange);
 /* Decide on an error answer, unless one is decided: status, problem type (a literal), Retry-After in seconds (0:
  * none). */
 void exchange_refuse(struct exchange *exchange, unsigned status, const char *problem, unsigned retry_after_s);
+
+/* Copy the NAME in prefix NAME suffix to exchange->app; false if path has another form. */
+bool exchange_take_app(struct exchange *exchange, const char *path, const char *prefix, const char *suffix);
 
 /* Take size bytes of body. False: the connection is to be closed (deadline, or far more than was allowed). */
 bool exchange_take(struct exchange *exchange, const char *bytes, size_t size);

@@ -20,16 +20,21 @@
 #include "service/base/metrics.h"
 #include "service/base/sandbox.h"
 #include "service/base/status.h"
+#include "service/catalogue/fingerprint.h"
 #include "service/http/listen.h"
 #include "service/ingest/exchange.h"
+#include "service/ingest/join.h"
 #include "service/ingest/pulse.h"
 #include "service/ingest/request.h"
 #include "service/ingest/server.h"
 
+#define SUMMARY                                                                                                        \
+    "takes events over HTTP and appends pseudonymous packets to Redis; with --import-keys FILE it takes over another "   \
+    "node's keys, and ends"
 #define DRAIN_MS 3000
 #define REPLAY_AT_END_MS 5000
 #define ADMIN_CONNECTIONS 64
-#define OTHER_DESCRIPTORS 64 /* Redis, spool, keyd, epoll, status */
+#define OTHER_DESCRIPTORS 128 /* Redis, spool, keyd, epoll, status */
 
 struct ingest {
     struct config config;
@@ -37,8 +42,9 @@ struct ingest {
     struct stream *stream;
     struct replay *replay;
     struct pulse *pulse;
-    struct server *public_server, *admin_server;
-    int public_fd, admin_fd;
+    struct server *public_server, *admin_server, *private_server;
+    int public_fd, admin_fd, private_fd; /* private_fd: -1 if there is no private listener */
+    struct packet_notice started;
     bool redis_checked;
     char path[600]; /* scratch */
 };
@@ -94,13 +100,25 @@ static void start_keyd(struct ingest *ingest)
     sodium_memzero((char *)(uintptr_t)ingest->config.ingest_seal, strlen(ingest->config.ingest_seal));
 }
 
+/* What was told of the keys, before anything changes them; and what runs here, while its file can be read. */
+static void open_notices(struct ingest *ingest)
+{
+    struct failure why = {0};
+    const char *directory = ingest->config.ingest_state;
+    require("notices", notices_open(directory, ingest->service.keyd, &ingest->service.notices, &why), &why);
+    require("purges", purges_open(directory, &ingest->service.purges, &why), &why);
+    ingest->started = (struct packet_notice){.act = PACKET_STARTED};
+    require("binary", fingerprint_binary(ingest->started.hash, &why), &why);
+    fingerprint_config(&ingest->config, ingest->started.former);
+}
+
 /* Every connection needs a descriptor, and idle ones must not take those of Redis, the spool and the admin socket. */
 static void reserve_descriptors(struct ingest *ingest)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    const rlim_t others = OTHER_DESCRIPTORS + ADMIN_CONNECTIONS;
+    const rlim_t others = OTHER_DESCRIPTORS + 2 * ADMIN_CONNECTIONS;
     const rlim_t wanted = (rlim_t)ingest->config.ingest_connections + others;
     if (limit.rlim_cur < wanted) {
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
@@ -128,6 +146,10 @@ static void open_sockets(struct ingest *ingest)
 {
     struct failure why = {0};
     require("listen", listen_tcp(ingest->config.ingest_listen, "ingest.listen", &ingest->public_fd, &why), &why);
+    ingest->private_fd = -1;
+    if (ingest->config.ingest_private_listen[0] != '\0')
+        require("private listener",
+            listen_tcp(ingest->config.ingest_private_listen, "ingest.private_listen", &ingest->private_fd, &why), &why);
     (void)snprintf(ingest->path, sizeof ingest->path, "%s/ingest.admin", ingest->config.run_directory);
     require("admin", listen_unix(ingest->path, &ingest->admin_fd, &why), &why);
     require("status", status_start(ingest->config.run_directory, "ingest", &why), &why);
@@ -158,7 +180,8 @@ static void open_catalogue(struct ingest *ingest)
     struct failure why = {0}, newer = {0};
     struct exchange_service *service = &ingest->service;
     service->mirror = mirror_new(
-        state_path(ingest, "catalogue.json"), (uint32_t)ingest->config.stream_shards, service->keyd);
+        state_path(ingest, "catalogue.json"), (uint32_t)ingest->config.stream_shards, service->keyd,
+        service->purges);
     require_memory("catalogue", service->mirror);
     ingest->stream = stream_new(&ingest->config);
     require_memory("redis", ingest->stream);
@@ -186,7 +209,7 @@ static void open_stores(struct ingest *ingest)
     metrics_set(METRIC_SPOOL_CAPACITY, config->ingest_spool_bytes);
     service->counts = counts_new();
     require_memory("counts", service->counts);
-    ingest->replay = replay_start(config, service->node, service->spool);
+    ingest->replay = replay_start(config, service->node, service->spool, service->purges);
     require_memory("replay", ingest->replay);
 }
 
@@ -204,6 +227,28 @@ static void start_writer(struct ingest *ingest)
     require_memory("writer", ingest->service.writer);
 }
 
+static void start_notices(struct ingest *ingest)
+{
+    struct failure why = {0};
+    struct exchange_service *service = &ingest->service;
+    const struct selftest_parts parts = {
+        .directory = ingest->config.ingest_state,
+        .keyd = service->keyd,
+        .mirror = service->mirror,
+        .notices = service->notices,
+        .node = node_id(service->node),
+        .interval_ms = ingest->config.self_test_interval_s * 1000,
+    };
+    service->selftest = selftest_new(&parts);
+    service->ration = ration_new();
+    require_memory("self-test", service->selftest);
+    require_memory("ration", service->ration);
+    ingest->started.at_ms = clock_now_ms();
+    notices_begin(service->notices, service->writer);
+    notices_add(service->notices, &ingest->started);
+    (void)notices_sync(service->notices, &why); /* or the pulse does it */
+}
+
 static void start_servers(struct ingest *ingest)
 {
     struct failure why = {0};
@@ -216,11 +261,15 @@ static void start_servers(struct ingest *ingest)
     require("proxies", proxy_parse(config->ingest_trusted_proxies, "ingest.trusted_proxies", &service->proxy, &why),
         &why);
     require("server",
-        server_start(service, ingest->public_fd, false, (unsigned)config->ingest_threads,
+        server_start(service, ingest->public_fd, SERVER_PUBLIC, (unsigned)config->ingest_threads,
             (unsigned)config->ingest_connections, &ingest->public_server, &why),
         &why);
     require("admin server",
-        server_start(service, ingest->admin_fd, true, 1, ADMIN_CONNECTIONS, &ingest->admin_server, &why), &why);
+        server_start(service, ingest->admin_fd, SERVER_ADMIN, 1, ADMIN_CONNECTIONS, &ingest->admin_server, &why), &why);
+    if (ingest->private_fd >= 0)
+        require("private server",
+            server_start(service, ingest->private_fd, SERVER_PRIVATE, 1, ADMIN_CONNECTIONS, &ingest->private_server, &why),
+            &why);
 }
 
 static void start_pulse(struct ingest *ingest)
@@ -232,7 +281,11 @@ static void start_pulse(struct ingest *ingest)
         .spool = ingest->service.spool,
         .replay = ingest->replay,
         .mirror = ingest->service.mirror,
-        .servers = {ingest->public_server, ingest->admin_server},
+        .writer = ingest->service.writer,
+        .notices = ingest->service.notices,
+        .purges = ingest->service.purges,
+        .selftest = ingest->service.selftest,
+        .servers = {ingest->public_server, ingest->admin_server, ingest->private_server},
         .checked = ingest->redis_checked,
     };
     ingest->pulse = pulse_start(&parts);
@@ -266,6 +319,14 @@ static void wait_for_end(const struct ingest *ingest)
     }
 }
 
+static void tell_stopped(const struct exchange_service *service)
+{
+    struct failure why = {0};
+    const struct packet_notice stopped = {.act = PACKET_STOPPED, .at_ms = clock_now_ms()};
+    notices_add(service->notices, &stopped);
+    (void)notices_sync(service->notices, &why);
+}
+
 /* Answer what has been read, then send what waits, then end the node in every shard. */
 static void drain(struct ingest *ingest)
 {
@@ -275,13 +336,16 @@ static void drain(struct ingest *ingest)
     atomic_store(&service->ending, true);
     server_quiesce(ingest->public_server);
     server_quiesce(ingest->admin_server);
+    server_quiesce(ingest->private_server);
     int64_t until_ms = clock_steady_ms() + DRAIN_MS;
     while (atomic_load(&service->in_progress) > 0 && clock_steady_ms() < until_ms)
         (void)poll(NULL, 0, 5);
-    writer_close(service->writer);
     pulse_stop(ingest->pulse);
+    tell_stopped(service);
+    writer_close(service->writer);
     server_stop(ingest->public_server);
     server_stop(ingest->admin_server);
+    server_stop(ingest->private_server);
     writer_stop(service->writer);
     replay_stop(ingest->replay, REPLAY_AT_END_MS);
 }
@@ -290,6 +354,10 @@ static void release(struct ingest *ingest)
 {
     struct exchange_service *service = &ingest->service;
     exchange_close(service);
+    selftest_free(service->selftest);
+    ration_free(service->ration);
+    notices_close(service->notices);
+    purges_close(service->purges);
     spool_close(service->spool);
     node_close(service->node);
     counts_free(service->counts);
@@ -305,11 +373,16 @@ static void release(struct ingest *ingest)
 int main(int argc, char **argv)
 {
     static struct ingest ingest;
-    config_from_arguments(argc, argv, "takes events over HTTP and appends pseudonymous packets to Redis", &ingest.config);
+    struct join_order join;
+    join_take_arguments(&argc, argv, &join);
+    config_from_arguments(argc, argv, SUMMARY, &ingest.config);
     log_init("ingest", log_level_of(ingest.config.run_log_level));
     request_wipe_parser();
     make_state(&ingest);
+    if (join.file != NULL)
+        return join_run(&ingest.config, &join);
     start_keyd(&ingest);
+    open_notices(&ingest);
     lifecycle_begin(true);
     reserve_descriptors(&ingest);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk to the spool, not the end */
@@ -319,6 +392,7 @@ int main(int argc, char **argv)
     open_catalogue(&ingest);
     open_stores(&ingest);
     start_writer(&ingest);
+    start_notices(&ingest);
     start_servers(&ingest);
     start_pulse(&ingest);
     announce_ready(&ingest);

@@ -8,6 +8,7 @@
 
 #include "service/base/log.h"
 #include "service/base/metrics.h"
+#include "service/ingest/purges.h"
 
 struct mirror_view {
     atomic_int holders;
@@ -20,19 +21,21 @@ struct mirror {
     pthread_mutex_t lock; /* of view */
     struct mirror_view *view;
     struct keyd *keyd;
+    struct purges *purges;
     uint32_t shards;
     bool seen;         /* version has been looked at, served or not */
     uint64_t version;
     char path[600];
 };
 
-struct mirror *mirror_new(const char *path, uint32_t shards, struct keyd *keyd)
+struct mirror *mirror_new(const char *path, uint32_t shards, struct keyd *keyd, struct purges *purges)
 {
     struct mirror *mirror = calloc(1, sizeof *mirror);
     if (mirror == NULL)
         return NULL;
     pthread_mutex_init(&mirror->lock, NULL);
     mirror->keyd = keyd;
+    mirror->purges = purges;
     mirror->shards = shards;
     (void)snprintf(mirror->path, sizeof mirror->path, "%s", path);
     return mirror;
@@ -85,6 +88,8 @@ static enum result declare(const struct mirror *mirror, struct mirror_view *view
 {
     for (size_t i = 0; i < count; i++) {
         struct failure one = {0};
+        if (purges_holds(mirror->purges, apps[i]->id))
+            continue;
         enum result result =
             keyd_declare(mirror->keyd, apps[i]->id, apps[i]->epoch_days, apps[i]->link_epochs, &one);
         if (result == RESULT_UNAVAILABLE) {

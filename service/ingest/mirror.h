@@ -19,11 +19,12 @@
 #include "service/stream/stream.h"
 
 struct mirror;
+struct purges;
 struct mirror_view; /* one catalogue, and which of its apps have no key here */
 
-/* A mirror with its copy at path (copied); catalogues must have `shards` shards. keyd is borrowed. NULL if memory is
- * short. */
-struct mirror *mirror_new(const char *path, uint32_t shards, struct keyd *keyd);
+/* A mirror with its copy at path (copied); catalogues must have `shards` shards. keyd and purges are borrowed:
+ * an app that is purged is not declared. NULL if memory is short. */
+struct mirror *mirror_new(const char *path, uint32_t shards, struct keyd *keyd, struct purges *purges);
 /* Free; views still held stay. NULL is allowed. */
 void mirror_free(struct mirror *mirror);
 

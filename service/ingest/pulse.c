@@ -129,9 +129,24 @@ static void check_late(struct pulse *pulse)
     lifecycle_end();
 }
 
+static void tell(struct pulse *pulse)
+{
+    const struct pulse_parts *parts = &pulse->parts;
+    struct failure why = {0};
+    uint64_t replayed = replay_take_count(parts->replay);
+    const struct packet_notice notice = {.act = PACKET_SPOOL_REPLAYED, .at_ms = clock_now_ms(), .count = replayed};
+    if (replayed > 0)
+        notices_add(parts->notices, &notice);
+    notices_check_clock(parts->notices, clock_now_ms(), clock_steady_ms());
+    selftest_run_due(parts->selftest, clock_steady_ms());
+    (void)notices_sync(parts->notices, &why);
+    (void)purges_finish(
+        parts->purges, parts->notices, parts->writer, (uint32_t)parts->config->stream_shards, &why);
+}
+
 static void beat(struct pulse *pulse)
 {
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof pulse->parts.servers / sizeof pulse->parts.servers[0]; i++) {
         if (pulse->parts.servers[i] != NULL)
             server_sweep(pulse->parts.servers[i]);
     }
@@ -143,6 +158,7 @@ static void beat(struct pulse *pulse)
     }
     if (pulse->beats++ % TICK_EVERY_BEATS == 0)
         pulse_tick_keys(pulse->parts.keyd, replay_up(pulse->parts.replay) ? pulse->stream : NULL);
+    tell(pulse);
 }
 
 static void *run(void *argument)

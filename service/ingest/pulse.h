@@ -1,10 +1,10 @@
 /*
  * The pulse: what ingest does each second beside requests. A watermark to every shard, a look at the catalogue, the
- * keys' clock, connections that read for too long, and once Redis is there the checks that its settings and time
- * allow.
+ * keys' clock, notices for the audit trail, purges to finish, the self-test, connections that read for too long, and once
+ * Redis is there the checks that its settings and time allow.
  *
  * Sees:     times, counters, the catalogue.
- * Uses:     service/stream, keyd, mirror, node, spool, replay, server; one thread of its own.
+ * Uses:     service/stream, keyd, mirror, node, spool, replay, notices, purges, selftest, server; one thread of its own.
  * Threads:  pulse_failed in any.
  * Failure:  a beat that fails is repeated a second later; Redis found unfit ends the process.
  */
@@ -26,7 +26,11 @@ struct pulse_parts {
     struct spool *spool;
     struct replay *replay;
     struct mirror *mirror;
-    struct server *servers[2];
+    struct writer *writer;
+    struct notices *notices;
+    struct purges *purges;
+    struct selftest *selftest;
+    struct server *servers[3]; /* NULL: none */
     bool checked; /* Redis's fitness is known already */
 };
 

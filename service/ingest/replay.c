@@ -23,7 +23,9 @@ struct replay {
     struct stream *stream;
     struct spool_batch *batch;
     struct failure away; /* the last reason told */
+    struct purges *purges;
     atomic_bool up;
+    atomic_ullong replayed; /* entries not told of yet */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -44,6 +46,11 @@ static void set_up(struct replay *replay, bool up)
         log_event(LOG_LEVEL_INFO, "redis.answers");
     else
         log_event(LOG_LEVEL_WARN, "redis.away");
+}
+
+uint64_t replay_take_count(struct replay *replay)
+{
+    return spool_bytes(replay->spool) > 0 ? 0 : atomic_exchange(&replay->replayed, 0);
 }
 
 void replay_failed(struct replay *replay)
@@ -94,8 +101,8 @@ static void report(const struct spool_batch *batch)
         LOG_UINT("records", batch->damaged));
 }
 
-/* The entries of batch; one that is whole and yet no packet counts as damaged. */
-static size_t unpack(struct spool_batch *batch, struct stream_append *entries)
+/* The entries of batch, without the parts of purged apps; one that is whole and yet no packet counts as damaged. */
+static size_t unpack(struct purges *purges, struct spool_batch *batch, struct stream_append *entries)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
@@ -105,6 +112,7 @@ static size_t unpack(struct spool_batch *batch, struct stream_append *entries)
             batch->damaged++;
             continue;
         }
+        purges_strip(purges, batch->records[i].bytes, &batch->records[i].length);
         entries[count++] = (struct stream_append){
             .shard = header.shard, .bytes = batch->records[i].bytes, .length = batch->records[i].length};
     }
@@ -121,11 +129,12 @@ static bool replay_some(struct replay *replay, bool *more)
     if (result == RESULT_OK && !replay->batch->waiting)
         return true;
     if (result == RESULT_OK) {
-        size_t count = unpack(replay->batch, entries);
+        size_t count = unpack(replay->purges, replay->batch, entries);
         if (count > 0 && !send_all(replay, entries, count))
             return false;
         report(replay->batch);
         metrics_add(METRIC_STREAM_ENTRIES, count);
+        atomic_fetch_add(&replay->replayed, count);
         result = spool_advance(replay->spool, replay->batch, &why);
     }
     metrics_set(METRIC_SPOOL_BYTES, (int64_t)spool_bytes(replay->spool));
@@ -232,7 +241,7 @@ static void release(struct replay *replay)
     free(replay);
 }
 
-struct replay *replay_start(const struct config *config, struct node *node, struct spool *spool)
+struct replay *replay_start(const struct config *config, struct node *node, struct spool *spool, struct purges *purges)
 {
     struct replay *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
@@ -240,6 +249,7 @@ struct replay *replay_start(const struct config *config, struct node *node, stru
     replay->config = config;
     replay->node = node;
     replay->spool = spool;
+    replay->purges = purges;
     replay->stream = stream_new(config);
     replay->batch = malloc(sizeof *replay->batch);
     pthread_condattr_t attributes;

@@ -10,6 +10,7 @@
 #include "service/ingest/admin.h"
 #include "service/ingest/beacon.h"
 #include "service/ingest/events.h"
+#include "service/ingest/people.h"
 
 #define CONNECTION_MEMORY_BYTES (16u * 1024)
 #define READ_DEADLINE_MS 30000
@@ -24,7 +25,7 @@ struct peer {
 struct server {
     struct exchange_service *service;
     struct MHD_Daemon *daemon;
-    bool admin;
+    enum server_kind kind;
     int quiesced_fd;
     int64_t deadline_ms;
     pthread_mutex_t lock; /* of the ring */
@@ -128,14 +129,17 @@ static void route(const struct server *server, struct exchange *exchange, const 
 {
     exchange->body_limit = BODY_MAX_BYTES;
     exchange->endpoint = metrics_endpoint_of(path);
-    if (server->admin && admin_begin(exchange, path, method))
+    bool public = server->kind == SERVER_PUBLIC;
+    if (!public && people_begin(exchange, path, method, server->kind == SERVER_ADMIN))
         return;
-    if (!server->admin && strcmp(path, server->service->config->ingest_events_path) == 0) {
+    if (server->kind == SERVER_ADMIN && admin_begin(exchange, path, method))
+        return;
+    if (public && strcmp(path, server->service->config->ingest_events_path) == 0) {
         exchange->endpoint = METRICS_ENDPOINT_EVENTS;
         events_begin_public(exchange, method);
         return;
     }
-    if (!server->admin && strcmp(path, server->service->config->ingest_beacon_path) == 0) {
+    if (public && strcmp(path, server->service->config->ingest_beacon_path) == 0) {
         exchange->endpoint = METRICS_ENDPOINT_BEACON;
         beacon_begin(exchange, method);
         return;
@@ -226,8 +230,8 @@ static struct MHD_Daemon *start_daemon(struct server *server, int fd, unsigned t
         MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
-enum result server_start(struct exchange_service *service, int fd, bool admin, unsigned threads, unsigned connections,
-    struct server **out, struct failure *why)
+enum result server_start(struct exchange_service *service, int fd, enum server_kind kind, unsigned threads,
+    unsigned connections, struct server **out, struct failure *why)
 {
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL) {
@@ -236,7 +240,7 @@ enum result server_start(struct exchange_service *service, int fd, bool admin, u
         return RESULT_FAILED;
     }
     server->service = service;
-    server->admin = admin;
+    server->kind = kind;
     server->quiesced_fd = -1;
     server->deadline_ms = READ_DEADLINE_MS + service->config->ingest_idle_s * 1000;
     server->peers.before = server->peers.after = &server->peers;
@@ -255,6 +259,8 @@ enum result server_start(struct exchange_service *service, int fd, bool admin, u
 
 void server_quiesce(struct server *server)
 {
+    if (server == NULL)
+        return;
     if (server->quiesced_fd < 0)
         server->quiesced_fd = MHD_quiesce_daemon(server->daemon);
 }

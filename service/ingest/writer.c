@@ -1,6 +1,7 @@
 #include "service/ingest/writer.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -247,19 +248,86 @@ static size_t name_items(struct writer *writer, size_t count)
     }
     const struct keyd_name *names = writer->names;
     for (size_t i = 0; i < count; i++) {
-        const struct request *request = &writer->items[i]->request;
-        bool usable = true;
-        for (size_t k = 0; k < request->id_count; k++)
-            usable = usable && names[k].result == RESULT_OK;
-        if (usable) {
-            struct writer_item *item = writer->items[i];
+        struct writer_item *item = writer->items[i];
+        item->named = RESULT_OK;
+        for (size_t k = 0; k < item->request.id_count && item->named == RESULT_OK; k++)
+            item->named = names[k].result;
+        if (item->named == RESULT_OK) {
             writer->items[i] = writer->items[named];
             writer->items[named] = item;
             writer->requests[named++] = (struct batch_request){&item->request, names};
         }
-        names += request->id_count;
+        names += item->request.id_count;
     }
     return named;
+}
+
+/* Move items of events before those of control, in the order in which they came. Returns the number of the former. */
+static size_t part_items(struct writer *writer, size_t named)
+{
+    size_t events = 0;
+    for (size_t i = 0; i < named; i++) {
+        if (writer->items[i]->control != NULL)
+            continue;
+        const struct batch_request request = writer->requests[i];
+        struct writer_item *item = writer->items[i];
+        memmove(&writer->items[events + 1], &writer->items[events], (i - events) * sizeof writer->items[0]);
+        memmove(&writer->requests[events + 1], &writer->requests[events], (i - events) * sizeof writer->requests[0]);
+        writer->items[events] = item;
+        writer->requests[events++] = request;
+    }
+    return events;
+}
+
+static bool add_packet(
+    struct writer *writer, uint16_t shard, const uint8_t *bytes, size_t length, int64_t received_at_ms)
+{
+    struct failure why = {0};
+    size_t count;
+    if (batch_add(writer->batch, shard, bytes, length, &why) != RESULT_OK)
+        return false;
+    struct batch_entry *entries = batch_entries(writer->batch, &count);
+    entries[count - 1].received_at_ms = received_at_ms;
+    return true;
+}
+
+static bool add_erase(struct writer *writer, const struct writer_item *item, const struct keyd_name *name)
+{
+    struct packet_erase *erase = item->control->erase;
+    uint8_t bytes[WRITER_PACKET_BYTES];
+    size_t length;
+    erase->names = name->names;
+    memcpy(erase->name, name->name, sizeof erase->name);
+    const struct packet_header header = writer_header(writer, PACKET_ERASE, name->shard);
+    return packet_write_erase(&header, erase, bytes, sizeof bytes, &length) == RESULT_OK &&
+        add_packet(writer, name->shard, bytes, length, item->ticket.received_at_ms);
+}
+
+/* Add what item brings to the batch. */
+static bool add_control(struct writer *writer, const struct writer_item *item, const struct keyd_name *names)
+{
+    struct writer_control *control = item->control;
+    size_t count;
+    bool added = true;
+    (void)batch_entries(writer->batch, &control->first_entry);
+    if (control->erase != NULL)
+        added = add_erase(writer, item, names);
+    for (size_t i = 0; i < control->packet_count && added; i++) {
+        const struct writer_packet *packet = &control->packets[i];
+        added = add_packet(writer, packet->shard, packet->bytes, packet->length, item->ticket.received_at_ms);
+    }
+    (void)batch_entries(writer->batch, &count);
+    control->entry_count = count - control->first_entry;
+    return added;
+}
+
+static bool is_control_safe(const struct writer_control *control, const struct batch_entry *entries)
+{
+    for (size_t i = 0; i < control->entry_count; i++) {
+        if (entries[control->first_entry + i].failed)
+            return false;
+    }
+    return true;
 }
 
 /* Commit items[0..count-1] and the counts if due; sets each item's safe. */
@@ -268,17 +336,22 @@ static void commit(struct writer *writer, size_t count, bool counts_due)
     struct packet_count rows[COUNTS_ROWS_MAX];
     struct failure why = {0};
     size_t named = 0, entry_count, counts_at = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         writer->items[i]->safe = false;
+        writer->items[i]->named = RESULT_UNAVAILABLE;
+    }
     if (!writer->announced && !announce(writer))
         return;
     if (count > 0)
         named = name_items(writer, count);
-    enum result result = batch_form(writer->batch, writer->requests, named, &why);
+    size_t events = part_items(writer, named);
+    enum result result = batch_form(writer->batch, writer->requests, events, &why);
     if (result != RESULT_OK) {
         log_event(LOG_LEVEL_ERROR, "commit.failed", LOG_FAILURE(result, &why));
         return;
     }
+    for (size_t i = events; i < named; i++)
+        writer->items[i]->safe = add_control(writer, writer->items[i], writer->requests[i].names);
     size_t row_count = add_counts(writer, counts_due, rows, &counts_at);
     struct batch_entry *entries = batch_entries(writer->batch, &entry_count);
     if (entry_count == 0)
@@ -287,9 +360,11 @@ static void commit(struct writer *writer, size_t count, bool counts_due)
     metrics_add(METRIC_COMMIT_BATCHES, 1);
     if (row_count > 0 && entries[counts_at].failed)
         counts_return(writer->parts.counts, rows, row_count);
-    batch_failed(writer->batch, writer->failed, named);
-    for (size_t i = 0; i < named; i++)
+    batch_failed(writer->batch, writer->failed, events);
+    for (size_t i = 0; i < events; i++)
         writer->items[i]->safe = !writer->failed[i];
+    for (size_t i = events; i < named; i++)
+        writer->items[i]->safe = writer->items[i]->safe && is_control_safe(writer->items[i]->control, entries);
 }
 
 /* Settle and hand back items[0..count-1]. */
@@ -438,6 +513,37 @@ enum result writer_submit(struct writer *writer, struct writer_item *item)
     if (wake)
         pthread_cond_signal(&writer->wake);
     return full ? RESULT_FULL : RESULT_OK;
+}
+
+struct packet_header writer_header(const struct writer *writer, enum packet_type type, uint16_t shard)
+{
+    return (struct packet_header){.type = type, .node = node_id(writer->parts.node), .shard = shard};
+}
+
+/* An item whose owner waits for it. */
+struct awaited {
+    struct writer_item item; /* first: the writer gives this back */
+    sem_t done;
+};
+
+static void wake_owner(struct writer_item *item)
+{
+    (void)sem_post(&((struct awaited *)(void *)item)->done);
+}
+
+enum result writer_send(struct writer *writer, const struct writer_packet *packets, size_t count)
+{
+    struct writer_control control = {.packets = packets, .packet_count = count};
+    struct awaited awaited = {.item = {.control = &control, .done = wake_owner}};
+    (void)sem_init(&awaited.done, 0, 0);
+    (void)node_receive(writer->parts.node, &awaited.item.ticket);
+    enum result result = writer_submit(writer, &awaited.item);
+    if (result != RESULT_OK)
+        node_settle(writer->parts.node, &awaited.item.ticket);
+    while (result == RESULT_OK && sem_wait(&awaited.done) != 0)
+        continue;
+    (void)sem_destroy(&awaited.done);
+    return result == RESULT_OK && awaited.item.safe ? RESULT_OK : RESULT_UNAVAILABLE;
 }
 
 void writer_close(struct writer *writer)

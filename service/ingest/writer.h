@@ -15,6 +15,7 @@
 
 #include "anonymizer/edge/keyd.h"
 #include "schema/failure.h"
+#include "schema/packet.h"
 #include "service/base/config.h"
 #include "service/ingest/counts.h"
 #include "service/ingest/node.h"
@@ -24,12 +25,32 @@
 
 struct writer;
 
+#define WRITER_PACKET_BYTES 256 /* the longest packet that is not of events */
+
+/* A finished packet; the writer sets its n. */
+struct writer_packet {
+    uint16_t shard;
+    size_t length;
+    uint8_t bytes[WRITER_PACKET_BYTES];
+};
+
+/* What an item brings instead of events. */
+struct writer_control {
+    struct packet_erase *erase;          /* a person's request: the writer fills in the names of the one id in
+                                          * item.request, whose app is set, and sends it to the person's shard */
+    const struct writer_packet *packets; /* or packets that are ready, item.request being empty */
+    size_t packet_count;
+    size_t first_entry, entry_count;     /* the writer's own */
+};
+
 /* A request that waits for its commit, embedded in its owner. */
 struct writer_item {
     struct writer_item *next;
-    struct request request;    /* with at least one event */
+    struct request request;    /* with at least one event, unless there is control */
+    struct writer_control *control; /* or NULL; borrowed until done */
     struct node_ticket ticket; /* received, settled by the writer */
     bool safe;                 /* out: all of it is in Redis or in the spool */
+    enum result named;         /* out: what keyd said of the ids: RESULT_OK, or why an item is not safe */
     void (*done)(struct writer_item *item); /* called once by the writer's thread, which never touches item again */
 };
 
@@ -48,6 +69,13 @@ struct writer *writer_start(const struct writer_parts *parts);
 /* Hand over item until its done() is called. RESULT_FULL, and nothing taken, if ingest.suspended items wait already,
  * or the writer is closed. */
 enum result writer_submit(struct writer *writer, struct writer_item *item);
+
+/* Write the start of a packet that the writer is to send to shard: node and shard, n open. */
+struct packet_header writer_header(const struct writer *writer, enum packet_type type, uint16_t shard);
+
+/* Commit packets[0..count-1] and wait for it, at most some seconds. Not in the writer's thread. RESULT_OK: all of them are
+ * safe. RESULT_UNAVAILABLE: they may or may not be, try again. */
+enum result writer_send(struct writer *writer, const struct writer_packet *packets, size_t count);
 
 /* Take no more, and wait until all that was handed over has been handed back. */
 void writer_close(struct writer *writer);

@@ -20,6 +20,8 @@
 #include "service/base/sandbox.h"
 #include "service/base/status.h"
 #include "service/catalogue/definition.h"
+#include "service/catalogue/fingerprint.h"
+#include "service/db/trail.h"
 #include "service/release/publish.h"
 #include "service/release/replay.h"
 #include "service/release/schedule.h"
@@ -135,12 +137,26 @@ static enum result turn(struct db *db, struct schedule *schedule, struct publish
     return code == RESULT_OK ? look(db, schedule, head) : code;
 }
 
-static void loop(struct db *db, struct publish_head *head, int64_t poll_ms)
+/* What daemon_started says, until the trail has it. */
+struct start {
+    uint8_t binary[FINGERPRINT_BYTES], configuration[FINGERPRINT_BYTES];
+    bool told;
+};
+
+static void tell_start(struct db *db, struct start *start)
+{
+    struct failure why = {0};
+    if (!start->told)
+        start->told = trail_started(db, "release", start->binary, start->configuration, &why) == RESULT_OK;
+}
+
+static void loop(struct db *db, struct publish_head *head, struct start *start, int64_t poll_ms)
 {
     struct schedule schedule = {0};
     int64_t wait_ms = poll_ms;
     bool whole = false;
     while (!lifecycle_ending()) {
+        tell_start(db, start);
         enum result code = turn(db, &schedule, head, &whole);
         metrics_set(METRIC_POSTGRES_UP, code != RESULT_UNAVAILABLE);
         status_ready(code != RESULT_UNAVAILABLE);
@@ -164,7 +180,11 @@ int main(int argc, char **argv)
     log_init("release", level);
     lifecycle_begin(true);
     struct publish_head head = {.state = config.release_state};
+    static struct start start;
     enum result code = sodium_init() < 0 ? RESULT_FAILED : head_load(head.state, &head.known, &why);
+    if (code == RESULT_OK)
+        code = fingerprint_binary(start.binary, &why);
+    fingerprint_config(&config, start.configuration);
     if (code == RESULT_OK)
         code = status_start(config.run_directory, "release", &why);
     if (code == RESULT_OK && config.run_sandbox)
@@ -175,7 +195,9 @@ int main(int argc, char **argv)
     }
     struct db *db = db_new(config.postgres_conninfo, "throng-release");
     log_event(LOG_LEVEL_INFO, "release.started");
-    loop(db, &head, config.release_poll_ms);
+    loop(db, &head, &start, config.release_poll_ms);
+    if (start.told)
+        (void)trail_stopped(db, "release", &why);
     db_free(db);
     status_stop();
     log_event(LOG_LEVEL_INFO, "release.stopped");

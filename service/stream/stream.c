@@ -15,6 +15,8 @@
 #define CATALOGUE_KEY "throng:catalogue"
 #define DEAD_KEY "throng:dead"
 #define DEAD_ENTRIES "10000"
+#define MARKS_KEY_BYTES 32 /* "throng:{65535}:marks" */
+#define MARKS_AT_ONCE 200
 #define READ_HEAD 6 /* XREAD COUNT n BLOCK ms STREAMS */
 
 struct stream {
@@ -466,6 +468,86 @@ enum result stream_length(struct stream *stream, uint16_t shard, uint64_t *lengt
     return result;
 }
 
+enum result stream_first_ms(struct stream *stream, uint16_t shard, int64_t *ms, struct failure *why)
+{
+    char key[KEY_BYTES];
+    key_of(shard, key);
+    const char *const words[] = {"XRANGE", key, "-", "+", "COUNT", "1"};
+    struct command command = {0};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        push(&command, words[i]);
+    redisReply *reply = NULL;
+    enum result result = call(stream, &command, REDIS_REPLY_ARRAY, 0, &reply, why);
+    if (result != RESULT_OK)
+        return result;
+    const redisReply *entry = element(reply, 0, REDIS_REPLY_ARRAY);
+    const redisReply *id = entry == NULL ? NULL : element(entry, 0, REDIS_REPLY_STRING);
+    *ms = id == NULL ? INT64_MAX : strtoll(id->str, NULL, 10);
+    free_reply(reply);
+    return RESULT_OK;
+}
+
+static void push_marks_key(struct command *command, uint16_t shard, char key[static MARKS_KEY_BYTES])
+{
+    (void)snprintf(key, MARKS_KEY_BYTES, "throng:{%u}:marks", (unsigned)shard);
+    push(command, key);
+}
+
+enum result stream_marks_set(
+    struct stream *stream, uint16_t shard, const struct stream_mark *marks, size_t count, struct failure *why)
+{
+    char key[MARKS_KEY_BYTES];
+    enum result result = RESULT_OK;
+    for (size_t at = 0; at < count && result == RESULT_OK;) {
+        struct command command = {0};
+        push(&command, "HSET");
+        push_marks_key(&command, shard, key);
+        for (size_t end = at + MARKS_AT_ONCE < count ? at + MARKS_AT_ONCE : count; at < end; at++) {
+            push(&command, marks[at].field);
+            push(&command, marks[at].value);
+        }
+        result = tell(stream, &command, REDIS_REPLY_INTEGER, why);
+    }
+    return result;
+}
+
+enum result stream_marks_delete(
+    struct stream *stream, uint16_t shard, const char *const *fields, size_t count, struct failure *why)
+{
+    char key[MARKS_KEY_BYTES];
+    enum result result = RESULT_OK;
+    for (size_t at = 0; at < count && result == RESULT_OK;) {
+        struct command command = {0};
+        push(&command, "HDEL");
+        push_marks_key(&command, shard, key);
+        for (size_t end = at + MARKS_AT_ONCE < count ? at + MARKS_AT_ONCE : count; at < end; at++)
+            push(&command, fields[at]);
+        result = tell(stream, &command, REDIS_REPLY_INTEGER, why);
+    }
+    return result;
+}
+
+enum result stream_marks_read(struct stream *stream, uint16_t shard,
+    void (*take)(void *context, const struct stream_mark *mark), void *context, struct failure *why)
+{
+    char key[MARKS_KEY_BYTES];
+    struct command command = {0};
+    push(&command, "HGETALL");
+    push_marks_key(&command, shard, key);
+    redisReply *reply = NULL;
+    enum result result = call(stream, &command, REDIS_REPLY_ARRAY, 0, &reply, why);
+    if (result != RESULT_OK)
+        return result;
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        const redisReply *field = element(reply, i, REDIS_REPLY_STRING);
+        const redisReply *value = element(reply, i + 1, REDIS_REPLY_STRING);
+        if (field != NULL && value != NULL)
+            take(context, &(struct stream_mark){field->str, value->str});
+    }
+    free_reply(reply);
+    return RESULT_OK;
+}
+
 enum result stream_set_aside(
     struct stream *stream, const struct stream_entry *entry, const char *reason, struct failure *why)
 {
@@ -611,4 +693,48 @@ enum result stream_check_durability(struct stream *stream, const char *durabilit
         return result;
     failure_set(why, "ingest.durability", "Redis may evict streams: set `maxmemory-policy noeviction` in redis.conf");
     return RESULT_INVALID;
+}
+
+/* Whether the line `name:value` is in INFO's text. */
+static bool says(const char *info, const char *line)
+{
+    const char *at = strstr(info, line);
+    return at != NULL && (at == info || at[-1] == '\n') && (at[strlen(line)] == '\r' || at[strlen(line)] == '\0');
+}
+
+enum result stream_disk(struct stream *stream, struct stream_disk *disk, struct failure *why)
+{
+    char save[32];
+    char together[32];
+    enum result result = get_setting(stream, "save", save, why);
+    if (result == RESULT_OK)
+        result = get_setting(stream, "stream-node-max-entries", together, why);
+    if (result != RESULT_OK)
+        return result;
+    struct command command = {0};
+    push(&command, "INFO");
+    push(&command, "persistence");
+    redisReply *reply = NULL;
+    result = call(stream, &command, REDIS_REPLY_STRING, 0, &reply, why);
+    if (result != RESULT_OK)
+        return result;
+    const char *info = reply->type == REDIS_REPLY_STRING ? reply->str : "";
+    *disk = (struct stream_disk){.appends = says(info, "aof_enabled:1"),
+        .rewriting = says(info, "aof_rewrite_in_progress:1") || says(info, "aof_rewrite_scheduled:1"),
+        .rewrite_failed = !says(info, "aof_last_bgrewrite_status:ok"),
+        .saves = save[0] != '\0',
+        .saving = says(info, "rdb_bgsave_in_progress:1"),
+        .save_failed = !says(info, "rdb_last_bgsave_status:ok"),
+        .lingers = strcmp(together, "1") != 0};
+    free_reply(reply);
+    return RESULT_OK;
+}
+
+enum result stream_rewrite(struct stream *stream, bool snapshot, struct failure *why)
+{
+    struct command command = {0};
+    push(&command, snapshot ? "BGSAVE" : "BGREWRITEAOF");
+    if (snapshot)
+        push(&command, "SCHEDULE");
+    return tell(stream, &command, REDIS_REPLY_STATUS, why);
 }

@@ -76,6 +76,39 @@ enum result stream_trim(struct stream *stream, uint16_t shard, const char *id, s
 /* Entries in shard's stream, those trimmed left out (XLEN). */
 enum result stream_length(struct stream *stream, uint16_t shard, uint64_t *length, struct failure *why);
 
+/* When the oldest entry in shard's stream was added, by Redis's clock; INT64_MAX if there is none. */
+enum result stream_first_ms(struct stream *stream, uint16_t shard, int64_t *ms, struct failure *why);
+
+/* Marks of a shard, beside its stream: a hash `throng:{SHARD}:marks`. Borrowed; without NUL inside. */
+struct stream_mark {
+    const char *field, *value;
+};
+
+/* Set marks[0..count-1]. */
+enum result stream_marks_set(
+    struct stream *stream, uint16_t shard, const struct stream_mark *marks, size_t count, struct failure *why);
+
+/* Delete the marks with the fields[0..count-1], as far as they are there. */
+enum result stream_marks_delete(
+    struct stream *stream, uint16_t shard, const char *const *fields, size_t count, struct failure *why);
+
+/* Give each mark of shard to take, which borrows it for the call. */
+enum result stream_marks_read(struct stream *stream, uint16_t shard,
+    void (*take)(void *context, const struct stream_mark *mark), void *context, struct failure *why);
+
+/* What of Redis's files matters to whom must be forgotten. */
+struct stream_disk {
+    bool appends, rewriting, rewrite_failed; /* an append-only file; it is being rewritten, or will be; the last time failed */
+    bool saves, saving, save_failed;         /* snapshots, likewise */
+    bool lingers;                            /* what was trimmed stays in memory and files while its neighbours do */
+};
+/* See struct stream_disk. */
+enum result stream_disk(struct stream *stream, struct stream_disk *disk, struct failure *why);
+
+/* Have Redis rewrite its append-only file, or (snapshot) its snapshot, without what is in no key any more. It is done in the
+ * background: stream_disk tells. */
+enum result stream_rewrite(struct stream *stream, bool snapshot, struct failure *why);
+
 /* Set an entry aside in `throng:dead`, with its shard, id and a reason (a literal). Capped at 10,000 entries. */
 enum result stream_set_aside(struct stream *stream, const struct stream_entry *entry, const char *reason,
     struct failure *why);

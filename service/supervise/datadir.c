@@ -122,7 +122,7 @@ static enum result enter(const char *path, struct failure *why)
         return RESULT_DENIED;
     }
     (void)umask(077);
-    static const char *const folders[] = {"run", "log", "secrets", "redis", "ingest", "release"};
+    static const char *const folders[] = {"run", "log", "secrets", "redis", "ingest", "release", "audit"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         if (mkdir(folders[i], 0700) != 0 && errno != EEXIST) {
             failure_set(why, "data", "cannot make its folder %s: %s", folders[i], strerror(errno));

@@ -4,7 +4,7 @@
  *   DATA/lock      held (flock) by the supervisor and by the Redis and PostgreSQL that it started
  *   DATA/run       unix sockets     DATA/log      one log per process      DATA/secrets  passwords, mode 0600
  *   DATA/redis     append-only file DATA/postgres the database             DATA/ingest   keys, spool, catalogue copy
- *   DATA/release   by which a restored database is noticed
+ *   DATA/release   by which a restored database is noticed                DATA/audit    the log's key and its copy as files
  *
  * Sees:     nothing of a person.
  * Uses:     libc.

@@ -13,7 +13,7 @@
 #include "service/supervise/datadir.h"
 #include "service/supervise/secrets.h"
 
-#define PATH_BYTES 512
+#define PATH_BYTES POSTGRES_PATH_BYTES
 
 /* Appended to postgresql.conf when the cluster is made; an operator may change it there. */
 static const char tuning[] =
@@ -36,8 +36,7 @@ static const char tuning[] =
     "log_min_error_statement = panic\n"
     "log_line_prefix = '%m [%p] %u '\n";
 
-/* The directory of the server's programs: of the cluster's version if it exists, else the newest. */
-static enum result find_programs(const char *data, char out[PATH_BYTES], struct failure *why)
+enum result postgres_find_programs(const char *data, char out[POSTGRES_PATH_BYTES], struct failure *why)
 {
     char path[DATADIR_PATH_BYTES], pattern[PATH_BYTES], version[16] = "*";
     FILE *file = fopen(datadir_join(path, data, "postgres/PG_VERSION"), "re");
@@ -55,7 +54,7 @@ static enum result find_programs(const char *data, char out[PATH_BYTES], struct 
         any = glob(pattern, i == 0 ? 0 : GLOB_APPEND, NULL, &found) == 0 && found.gl_pathc > 0;
     }
     if (any) {
-        (void)snprintf(out, PATH_BYTES, "%s", found.gl_pathv[found.gl_pathc - 1]);
+        (void)snprintf(out, POSTGRES_PATH_BYTES, "%s", found.gl_pathv[found.gl_pathc - 1]);
         *strrchr(out, '/') = '\0';
     }
     globfree(&found);
@@ -157,7 +156,7 @@ enum result postgres_make(struct supervise *supervise, const char *data, const s
     char path[DATADIR_PATH_BYTES], fresh[DATADIR_PATH_BYTES], programs[PATH_BYTES];
     if (access(datadir_join(path, data, "postgres/PG_VERSION"), F_OK) == 0)
         return RESULT_OK;
-    enum result result = find_programs(data, programs, why);
+    enum result result = postgres_find_programs(data, programs, why);
     if (result == RESULT_OK)
         result = secrets_make(datadir_join(path, data, "secrets"), "postgres-super", why);
     if (result != RESULT_OK)
@@ -188,7 +187,7 @@ static void remove_leftovers(void *data)
 enum result postgres_plan(const char *data, struct supervise_service *service, struct failure *why)
 {
     char programs[PATH_BYTES];
-    enum result result = find_programs(data, programs, why);
+    enum result result = postgres_find_programs(data, programs, why);
     if (result != RESULT_OK)
         return result;
     char *program = NULL, *place = strdup(data);
@@ -208,6 +207,12 @@ enum result postgres_plan(const char *data, struct supervise_service *service, s
     words_add(arguments, "-cport=5432");
     words_add(arguments, "-cunix_socket_permissions=0700");
     words_add(arguments, "-clogging_collector=off");
+    /* A segment of the log that is not needed any more is deleted, not kept under another name with its old bytes in it: people's
+     * requests are physically done only then (`throng retain`). */
+    words_add(arguments, "-cwal_recycle=off");
+    words_add(arguments, "-cwal_init_zero=on");
+    words_add(arguments, "-cwal_keep_size=0");
+    words_add(arguments, "-carchive_mode=off");
     return RESULT_OK;
 }
 

@@ -18,6 +18,10 @@
 
 #define POSTGRES_SUPERUSER "throng_super"
 #define POSTGRES_DATABASE "throng"
+#define POSTGRES_PATH_BYTES 512
+
+/* Write the directory of the server's programs, of the cluster's version if there is one, else the newest, to out. */
+enum result postgres_find_programs(const char *data, char out[POSTGRES_PATH_BYTES], struct failure *why);
 
 /* Make the cluster data/postgres with the database throng and a superuser whose password is the secret postgres-super, if
  * there is none. environment: what the server's programs get (copied). */

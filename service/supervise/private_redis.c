@@ -20,8 +20,8 @@ static const struct user {
     {"admin", "redis-admin", "~* &* +@all"},
     {"ingest", "redis-ingest", "-@all +xadd +hget +time +ping +auth +config|get %W~throng:{*} %R~throng:catalogue"},
     {"aggregate", "redis-aggregate",
-        "-@all +xread +xrange +xtrim +xlen +xadd +hset +hget +time +ping +auth +config|get +info %RW~throng:{*} "
-        "%RW~throng:catalogue %W~throng:dead"},
+        "-@all +xread +xrange +xtrim +xlen +xadd +hset +hget +hdel +hgetall +time +ping +auth +config|get +info +bgrewriteaof "
+        "+bgsave %RW~throng:{*} %RW~throng:{*}:marks %RW~throng:catalogue %W~throng:dead"},
 };
 #define USERS (sizeof users / sizeof *users)
 
@@ -64,6 +64,8 @@ static enum result write_configuration(const char *data, int64_t memory_bytes, b
         "aof-load-truncated yes\n"
         "maxmemory %lld\n"
         "maxmemory-policy noeviction\n"
+        /* An entry that is trimmed leaves no bytes: entries that stand together stay while one of them does. */
+        "stream-node-max-entries 1\n"
         "aclfile %s/redis/users.acl\n",
         data, data, strict ? "always" : "no", (long long)memory_bytes, data);
     return secrets_write(datadir_join(folder, data, "redis"), "redis.conf", text, why);

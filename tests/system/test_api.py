@@ -181,7 +181,9 @@ class Api(unittest.TestCase):
             for member in shares:
                 number = (row['share'] or {}).get({'share': 'value'}.get(member, member[6:]))
                 self.assertEqual(text[member], '' if number is None else f'{number:.6g}', what)
-            for member in set(text) - {'value', 'low', 'high'} - shares:
+            self.assertIn(text['audit_index'], ('', str(row['audit_index'])), what) # what was not in the log yet may be by now
+            envelope = {'k', 'sigma2', 'rho', 'audit_index'}
+            for member in set(text) - {'value', 'low', 'high'} - shares - envelope:
                 self.assertEqual(str(row[member]), text[member], what)
 
     def test_rows_name_their_leaf(self):
@@ -524,6 +526,7 @@ class Api(unittest.TestCase):
             for row in named:
                 sealed = self.throng.sql('SELECT sealed_at FROM release.release WHERE leaf = %s', (row.pop('audit_leaf'),))[0][0]
                 self.assertEqual(sealed, datetime.datetime.fromisoformat(row.pop('sealed_at').replace('Z', '+00:00')), target)
+                row.pop('audit_index')
                 row.pop('distribution', None)
             self.assertEqual(rows, named)
             self.assertIn('preset exact', self.throng.cli('query', '--app', 'club', *words))
@@ -617,7 +620,7 @@ class Api(unittest.TestCase):
         for path, scopes in allowed.items():
             for scope in self.keys:
                 status = self.get(path, scope)[0]
-                wanted = (200, 503) if scope in scopes else (401,) if scope == 'erase' else (403,)
+                wanted = (200, 503) if scope in scopes else (403,)
                 self.assertIn(status, wanted, f'{path} {scope}')
             self.get(path, None, status=401)
             self.get(path, key='ak_' + 'x' * 32, status=401)
@@ -786,7 +789,7 @@ class Api(unittest.TestCase):
 
     def test_zz_everything_described_was_asked_for(self):
         asked = {(method, template) for method, template, status in self.description.used if status[0] == '2'}
-        self.assertEqual(self.description.operations() - asked, set())
+        self.assertEqual(self.description.operations(without=('trail', 'people', 'asking')) - asked, set()) # asked for by test_trail_api.py, test_keys_and_requests.py
 
 
 if __name__ == '__main__':

@@ -175,6 +175,7 @@ class NoRawId(unittest.TestCase):
         self.clf_user, self.clf_agent = make('log user', 'u.{}'), make('log agent', 'Mozilla/5.0 {}')
         self.rejected = make('rejected value', 'mood {}')
         self.malformed = make('malformed', '{}')
+        self.asked = make('who asked', 'asked-{}')
         self.agent = make('User-Agent', 'Mozilla/5.0 (X11; {}) Firefox/1')
         self.header = make('header', '{}')
         self.path = make('path', 'p{}')
@@ -266,7 +267,20 @@ class NoRawId(unittest.TestCase):
         self.assertEqual(self.admin('POST', f'/v1/apps/{self.path}/events', body), 404)
         self.assertEqual(self.admin('GET', '/v1/keys'), 200)
         self.assertEqual(self.admin('GET', '/v1/node'), 200)
+        self.ask_as_people_do()
         return 1
+
+    def ask_as_people_do(self):
+        """Erasure, objection, its withdrawal, access; and each refused."""
+        seal = base64.b64encode(bytes([9] + [0] * 31)).decode() # the base point of X25519: nobody needs to open it
+        for path, more in (('erasures', {}), ('objections', {}), ('objections', {'withdraw': True}),
+                ('access-requests', {'seal_to': seal})):
+            body = json.dumps({'user': self.asked, **more}).encode()
+            escaped = json.dumps({'user': self.asked, **more}).replace('asked', '\\u0061sked', 1).encode()
+            for text, status in ((body, 202), (escaped, 202), (body[:-1], 400),
+                    (body.replace(b'"user"', b'"%s"' % self.asked.encode()), 400),
+                    (json.dumps({'user': [self.asked]}).encode(), 400), (json.dumps({'user': self.asked * 20}).encode(), 400)):
+                self.assertEqual(self.admin('POST', f'/v1/apps/live/{path}', text), status, (path, text))
 
     def through_spool(self, key):
         """While Redis stands still everything goes to the spool, which is scanned full."""

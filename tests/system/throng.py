@@ -33,7 +33,7 @@ LONG = os.environ.get('THRONG_LONG') == '1'
 SKIP = 77
 SHARDS = 16
 DAY_MS = 24 * 3600 * 1000
-KILLABLE = ('ingest', 'keyd', 'aggregate', 'release', 'api', 'redis', 'postgres')
+KILLABLE = ('ingest', 'keyd', 'aggregate', 'release', 'api', 'audit', 'redis', 'postgres')
 
 
 class Failure(AssertionError):
@@ -375,7 +375,7 @@ class Throng:
             children = [pid for pid in descendants(ingest) if is_alive(pid)] if ingest else []
             return children[0] if children else None
         programs = {'redis': 'redis-server', 'postgres': 'postgres', 'ingest': 'throng-ingest',
-            'aggregate': 'throng-aggregate', 'release': 'throng-release', 'api': 'throng-api'}
+            'aggregate': 'throng-aggregate', 'release': 'throng-release', 'api': 'throng-api', 'audit': 'throng-audit'}
         for pid in descendants(self.supervisor.pid):
             if parent_of(pid) == self.supervisor.pid and is_alive(pid) and self.is_program(pid, programs[name]):
                 return pid
@@ -399,7 +399,7 @@ class Throng:
         return pid
 
     def ready(self):
-        return all((self.status(daemon) or {}).get('ready') for daemon in ('ingest', 'aggregate', 'release', 'api')) \
+        return all((self.status(daemon) or {}).get('ready') for daemon in ('audit', 'ingest', 'aggregate', 'release', 'api')) \
             and self.quiet(self.stores_answer)
 
     def stores_answer(self):

@@ -259,6 +259,12 @@ static void test_known_others(void **state)
     packet_write_erase(&header, &wish, out.at, sizeof out.at, &out.length);
     assert_int_equal(out.length, sizeof erase);
     assert_memory_equal(out.at, erase, sizeof erase);
+    wish.kind = PACKET_WITHDRAWAL;
+    packet_write_erase(&header, &wish, out.at, sizeof out.at, &out.length);
+    assert_int_equal(out.length, sizeof erase);
+    assert_int_equal(packet_check(out.at, out.length, NULL), RESULT_OK);
+    out.at[PACKET_HEADER_BYTES + 20] = PACKET_WITHDRAWAL + 1;
+    assert_int_equal(packet_check(out.at, out.length, NULL), RESULT_CORRUPT);
     header.type = PACKET_PURGE;
     packet_write_purge(&header, &end, out.at, sizeof out.at, &out.length);
     assert_int_equal(out.length, sizeof purge);

@@ -98,9 +98,10 @@ static struct keyd_tick tick(struct keyd *keyd, int64_t redis_ms)
 static struct keyd_status status_of(struct keyd *keyd, uint32_t app)
 {
     static struct keyd_status all[KEYRING_APPS_MAX];
+    uint8_t ring[KEYD_RING_BYTES];
     struct failure why = {0};
     size_t count;
-    assert_int_equal(keyd_read_status(keyd, all, KEYRING_APPS_MAX, &count, &why), RESULT_OK);
+    assert_int_equal(keyd_read_status(keyd, all, KEYRING_APPS_MAX, &count, ring, &why), RESULT_OK);
     for (size_t i = 0; i < count; i++)
         if (all[i].app == app)
             return all[i];
@@ -203,6 +204,97 @@ static void test_a_joined_node(void **state)
     assert_int_equal(keyd_declare(keyd, 2, 92, 1, &why), RESULT_DENIED);
     assert_int_equal(map_at(keyd, now_ms(), 2, PSEUDONYM_USER, "ada").result, RESULT_NOT_FOUND);
     keyd_stop(keyd);
+}
+
+static void test_tells_every_key_that_is_held(void **state)
+{
+    struct keyd *keyd = start(state);
+    struct failure why = {0};
+    declare(keyd, 1, 92, 2);
+    struct keyd_status first = status_of(keyd, 1);
+    assert_int_equal(first.linked_epochs, 0);
+    for (int i = 0; i < 3; i++) {
+        struct keyd_status before = status_of(keyd, 1);
+        assert_int_equal(keyd_ratchet(keyd, 1, &why), RESULT_OK);
+        struct keyd_status after = status_of(keyd, 1);
+        assert_memory_equal(after.linked[0].commitment, before.commitment, sizeof before.commitment);
+        assert_int_equal(after.linked[0].epoch, before.epoch);
+        assert_memory_not_equal(after.commitment, before.commitment, sizeof before.commitment);
+    }
+    struct keyd_status last = status_of(keyd, 1);
+    assert_int_equal(last.linked_epochs, 2);
+    /* The older of two goes with the next step, this epoch's with the third. */
+    assert_int_equal(last.linked[1].until_ms, last.next_ratchet_ms);
+    assert_true(last.linked[0].until_ms > last.next_ratchet_ms);
+    assert_true(last.until_ms > last.linked[0].until_ms);
+    keyd_stop(keyd);
+}
+
+static void read_ring(struct keyd *keyd, uint8_t ring[KEYD_RING_BYTES])
+{
+    struct keyd_status one;
+    struct failure why = {0};
+    size_t count;
+    assert_int_equal(keyd_read_status(keyd, &one, 1, &count, ring, &why), RESULT_OK);
+}
+
+static void write_export(struct keyd *keyd, const char *path)
+{
+    struct failure why = {0};
+    uint8_t *bytes = NULL;
+    size_t length = 0;
+    assert_int_equal(keyd_export(keyd, "another phrase", &bytes, &length, &why), RESULT_OK);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, bytes, length), (ssize_t)length);
+    (void)close(fd);
+    free(bytes);
+}
+
+static enum result import_keys(void **state, const char *phrase, const char *from, const char *to, struct keyd **out)
+{
+    struct failure why = {0};
+    (void)state;
+    struct keyd_options options = {.key_file = to,
+        .passphrase = "the other node's",
+        .shards = 16,
+        .import_file = from,
+        .import_passphrase = phrase,
+        .sandbox = !KEYDIR_SANITIZED};
+    return keyd_start(&options, out, &why);
+}
+
+/* Exported and imported under other passphrases: the same names on the other node, which keeps its own spool keys. */
+static void test_hands_its_keys_over(void **state)
+{
+    struct keydir *directory = *state;
+    struct keyd *keyd = start(state), *other = NULL;
+    struct failure why = {0};
+    uint8_t here[KEYD_RING_BYTES], there[KEYD_RING_BYTES], spool_here[KEYD_SPOOL_KEY_BYTES], spool_there[KEYD_SPOOL_KEY_BYTES];
+    char from[96], to[96];
+    (void)snprintf(from, sizeof from, "%s.export", directory->path);
+    (void)snprintf(to, sizeof to, "%s.other", directory->path);
+    declare(keyd, 1, 92, 2);
+    assert_int_equal(keyd_rotate(keyd, 1, &why), RESULT_OK);
+    assert_int_equal(keyd_spool_forget(keyd, 4, &why), RESULT_OK);
+    write_export(keyd, from);
+    assert_int_equal(import_keys(state, "another word", from, to, &other), RESULT_INVALID);
+    assert_int_equal(import_keys(state, "another phrase", from, to, &other), RESULT_OK);
+    declare(other, 1, 92, 2);
+    struct keyd_name name = map(keyd, 1, PSEUDONYM_USER, "ada"), same = map(other, 1, PSEUDONYM_USER, "ada");
+    assert_memory_equal(&name, &same, sizeof name);
+    assert_int_equal(keyd_declare(other, 2, 92, 1, &why), RESULT_DENIED);
+    read_ring(keyd, here);
+    read_ring(other, there);
+    assert_memory_not_equal(here, there, sizeof here);
+    assert_int_equal(keyd_spool_key(keyd, 5, spool_here, &why), RESULT_OK);
+    assert_int_equal(keyd_spool_key(other, 5, spool_there, &why), RESULT_OK);
+    assert_memory_not_equal(spool_here, spool_there, sizeof spool_here);
+    keyd_stop(other);
+    other = NULL;
+    assert_int_equal(import_keys(state, "another phrase", from, to, &other), RESULT_DENIED); /* it has keys already */
+    assert_null(other);
+    keyd_stop(keyd);
+    assert_int_equal(unlink(from) + unlink(to), 0);
 }
 
 static void test_refusals(void **state)
@@ -640,6 +732,8 @@ int main(void)
         KEYD_TEST(test_maps_the_greatest_request),
         KEYD_TEST(test_restart_keeps_names),
         KEYD_TEST(test_a_joined_node),
+        KEYD_TEST(test_tells_every_key_that_is_held),
+        KEYD_TEST(test_hands_its_keys_over),
         KEYD_TEST(test_refusals),
         KEYD_TEST(test_epochs_pass_by_the_clock),
         KEYD_TEST(test_clocks_that_disagree_keep_keys),

@@ -174,9 +174,9 @@ static void test_csv(void **state)
     fclose(file);
     assert_string_equal(text,
         "period,step,label,value,low,high,reliability,from_previous,from_previous_low,from_previous_high,from_first,"
-        "from_first_low,from_first_high\n"
-        "1970-01-05,1,\"buy \"\"it\"\", now\",8,8,8,exact,,,,,,\n"
-        "1970-01-05,2,/,2,2,2,exact,0.25,0.25,0.25,0.25,0.25,0.25\n");
+        "from_first_low,from_first_high,k,sigma2,rho,sealed_at,audit_index,audit_leaf\n"
+        "1970-01-05,1,\"buy \"\"it\"\", now\",8,8,8,exact,,,,,,,0,,,1970-01-01T00:00:00.000Z,,00000000-0000-0000-0000-000000000000\n"
+        "1970-01-05,2,/,2,2,2,exact,0.25,0.25,0.25,0.25,0.25,0.25,0,,,1970-01-01T00:00:00.000Z,,00000000-0000-0000-0000-000000000000\n");
     free(text);
     answer_free(&answer);
     struct layout_key keys[LAYOUT_KEYS_MAX];

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "service/aggregate/rows.h"
+#include "service/aggregate/requests.h"
 #include "service/aggregate/store.h"
 #include "service/base/clock.h"
 #include "tests/unit/cluster.h"
@@ -460,11 +461,11 @@ static void an_erasure_leaves_nothing_of_any_name(void **unused)
 {
     (void)unused;
     struct failure why = {0};
-    struct packet_erase erase = {.app = server.app, .kind = PACKET_ERASURE, .names = 1, .name = {name_of(1, 1)}};
+    const struct pseudonym first = name_of(1, 1);
     play_epochs();
     struct pseudonym present = name_of(1, 3);
     assert_true(places_of(&present, true) > 20);
-    if (store_erase(server.state, &server.shard, &erase, &why) != RESULT_OK)
+    if (requests_forget(server.state, &server.shard, server.app, &first, 1, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
     for (uint32_t epoch = 1; epoch <= 3; epoch++) {
         struct pseudonym name = name_of(1, epoch);
@@ -480,7 +481,8 @@ static void a_purge_leaves_no_name_at_all(void **unused)
     struct failure why = {0};
     play_epochs();
     sql("INSERT INTO state.entity VALUES (3, %u, 5, 'day', '2018-03-05', 77)", server.app);
-    if (store_purge(server.state, &server.shard, server.app, &why) != RESULT_OK)
+    const struct forgotten_purge purge = {.app = server.app};
+    if (requests_purge(server.state, &server.shard, &purge, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
     char *sum = cluster_rows("SELECT 'SELECT sum(n) FROM (' || string_agg(format('SELECT count(*) AS n FROM state.%I', table_name),"
         " ' UNION ALL ') || ') x' FROM information_schema.columns WHERE table_schema = 'state'"

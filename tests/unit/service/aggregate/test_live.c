@@ -23,6 +23,7 @@ static struct {
     const struct directory *directory;
     uint32_t app, twin;
     struct live live;
+    struct forgotten forgotten; /* nobody */
 } view;
 
 /* --- a shop and its twin -------------------------------------------------------------------------------------------- */
@@ -123,7 +124,7 @@ static void take(uint32_t app, uint32_t user, uint32_t before, uint32_t session,
             .prop = {{0, i % 2 == 0 ? 0 : -1}, {1, 13}, {2, 1}, {3, 1}}};
         assert_int_equal(packet_add_event(&writer, &event), RESULT_OK);
     }
-    live_take(&view.live, view.directory, bytes, writer.length);
+    live_take(&view.live, view.directory, &view.forgotten, bytes, writer.length);
 }
 
 static enum result write_body(struct db *db, void *context, struct failure *why)
@@ -252,14 +253,11 @@ static void erasing_takes_a_person_out(void **unused)
 {
     (void)unused;
     struct failure why = {0};
-    struct packet_erase erase = {.app = view.twin, .kind = PACKET_ACCESS, .names = 2, .name = {name_of('u', 5), name_of('u', 1)}};
+    const struct pseudonym names[] = {name_of('u', 5), name_of('u', 1)};
     take(view.twin, 1, 0, 1, 2);
     take(view.twin, 2, 0, 2, 1);
     flush();
-    assert_int_equal(live_erase(view.state, &erase, &why), RESULT_OK);
-    assert_int_equal(cluster_number("SELECT count(*) FROM live.event"), 3);
-    erase.kind = PACKET_ERASURE;
-    assert_int_equal(live_erase(view.state, &erase, &why), RESULT_OK);
+    assert_int_equal(live_erase(view.state, view.twin, names, 2, &why), RESULT_OK);
     expect_rows("SELECT person FROM live.event", "2\n");
     expect_rows("SELECT is_session || ' ' || number FROM live.name ORDER BY 1", "false 2\ntrue 2\n");
 }
@@ -269,14 +267,14 @@ static void erasing_takes_out_the_first_of_many(void **unused)
 {
     (void)unused;
     struct failure why = {0};
-    const struct packet_erase erase = {.app = view.twin, .kind = PACKET_ERASURE, .names = 1, .name = {name_of('u', 1)}};
+    const struct pseudonym name = name_of('u', 1);
     take(view.twin, 1, 0, 0, 1);
     flush();
     cluster_sql("UPDATE live.twin SET people = people + 10000, sessions = sessions + 10000");
     take(view.twin, 2, 0, 0, 1);
     flush();
     assert_int_equal(cluster_number("SELECT count(*) FROM live.event"), 2);
-    assert_int_equal(live_erase(view.state, &erase, &why), RESULT_OK);
+    assert_int_equal(live_erase(view.state, view.twin, &name, 1, &why), RESULT_OK);
     assert_int_equal(cluster_number("SELECT sum(person)::bigint FROM live.event"), 10002);
 }
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "service/aggregate/close.h"
+#include "service/aggregate/requests.h"
 #include "service/aggregate/store.h"
 #include "service/base/clock.h"
 #include "tests/unit/cluster.h"
@@ -710,9 +711,8 @@ static void a_count_that_is_full_stays_full(void **unused)
 static void erase(uint32_t user, uint32_t epoch)
 {
     struct failure why = {0};
-    struct packet_erase packet = {.app = stream.app, .kind = PACKET_ERASURE, .at_ms = NOON, .names = 1,
-        .name = {name_of('u', user, epoch)}};
-    if (store_erase(server.state, &stream.shard, &packet, &why) != RESULT_OK)
+    const struct pseudonym name = name_of('u', user, epoch);
+    if (requests_forget(server.state, &stream.shard, stream.app, &name, 1, &why) != RESULT_OK)
         fail_msg("%s %s", why.field, why.text);
 }
 

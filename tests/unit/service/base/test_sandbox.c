@@ -86,8 +86,9 @@ static int works(void)
 static void test_profiles(void **state)
 {
     (void)state;
-    const enum sandbox_profile profiles[] = {SANDBOX_INGEST, SANDBOX_AGGREGATE, SANDBOX_RELEASE, SANDBOX_API};
-    for (size_t i = 0; i < 3; i++) {
+    const enum sandbox_profile profiles[] = {SANDBOX_INGEST, SANDBOX_AGGREGATE, SANDBOX_RELEASE, SANDBOX_API, SANDBOX_AUDIT,
+        SANDBOX_WITNESS};
+    for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
         assert_int_equal(in_sandbox(profiles[i], works), 0);
         assert_int_equal(in_sandbox(profiles[i], execs), 128 + SIGSYS);
         assert_int_equal(in_sandbox(profiles[i], forks), 128 + SIGSYS);

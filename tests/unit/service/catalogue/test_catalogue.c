@@ -34,16 +34,18 @@ static void hex_of_key(const char *text, char hex[65])
 /* Two apps, out of order; a key of each kind. */
 static const char *make_document(void)
 {
-    char write_key[65], app_key[65], any_key[65];
+    char write_key[65], app_key[65], any_key[65], erase_key[65];
     hex_of_key("wk_one", write_key);
     hex_of_key("ik_two", app_key);
     hex_of_key("ik_any", any_key);
+    hex_of_key("ak_erase", erase_key);
     snprintf(document, sizeof document,
         HEAD APP("9", DEFINITION("nine", ",\"origins\":[\"https://nine.example\"]")) "," APP("2",
             DEFINITION("two-2", ",\"origins\":[\"https://two.example\",\"https://nine.example\"]"))
         "],\"write_keys\":[{\"hash\":\"%s\",\"app\":9}],"
-        "\"ingest_keys\":[{\"hash\":\"%s\",\"app\":2},{\"hash\":\"%s\",\"app\":0}]}",
-        write_key, app_key, any_key);
+        "\"ingest_keys\":[{\"hash\":\"%s\",\"app\":2},{\"hash\":\"%s\",\"app\":0}],"
+        "\"erase_keys\":[{\"hash\":\"%s\",\"app\":2}]}",
+        write_key, app_key, any_key, erase_key);
     return document;
 }
 
@@ -100,6 +102,12 @@ static void test_keys(void **state)
     assert_int_equal(catalogue_find_key(catalogue, "wk_onf", 6, &kind, &app), RESULT_NOT_FOUND);
     assert_int_equal(catalogue_find_key(catalogue, "wk_one", 5, &kind, &app), RESULT_NOT_FOUND);
     assert_int_equal(catalogue_find_key(catalogue, "", 0, &kind, &app), RESULT_NOT_FOUND);
+    /* Who may erase may not write, and the other way round. */
+    assert_int_equal(catalogue_find_key(catalogue, "ak_erase", 8, &kind, &app), RESULT_NOT_FOUND);
+    assert_int_equal(catalogue_find_erase_key(catalogue, "ik_any", 6, &app), RESULT_DENIED);
+    assert_int_equal(catalogue_find_erase_key(catalogue, "ak_erasf", 8, &app), RESULT_NOT_FOUND);
+    assert_int_equal(catalogue_find_erase_key(catalogue, "ak_erase", 8, &app), RESULT_OK);
+    assert_int_equal(app, 2);
     catalogue_release(catalogue);
 }
 

@@ -40,9 +40,9 @@ static const char acl[] =
     "user default off\n"
     "user root on >root-pw +@all ~* &*\n"
     "user ingest on >ingest-pw -@all +xadd +hget +time +ping +auth +config|get %W~throng:{*} %R~throng:catalogue\n"
-    "user aggregate on >aggregate-pw -@all +xread +xrange +xtrim +xlen +xadd +hset +hget +time +ping +auth "
-    "+config|get "
-    "+info %RW~throng:{*} %RW~throng:catalogue %W~throng:dead\n";
+    "user aggregate on >aggregate-pw -@all +xread +xrange +xtrim +xlen +xadd +hset +hget +hdel +hgetall +time +ping +auth "
+    "+config|get +info +bgrewriteaof +bgsave "
+    "%RW~throng:{*} %RW~throng:{*}:marks %RW~throng:catalogue %W~throng:dead\n";
 
 /* A port nobody listens on. */
 static int free_port(void)
@@ -785,6 +785,84 @@ static void test_lost_reply(void **state)
     stream_free(in);
 }
 
+struct told {
+    size_t count;
+    char last[32];
+};
+
+static void take_mark(void *context, const struct stream_mark *mark)
+{
+    struct told *told = context;
+    told->count++;
+    (void)snprintf(told->last, sizeof told->last, "%s=%s", mark->field, mark->value);
+}
+
+static void test_marks(void **state)
+{
+    (void)state;
+    struct failure why = {0};
+    struct stream *out = aggregate();
+    struct told told = {0};
+    static char names[450][8];
+    struct stream_mark marks[450];
+    const char *fields[450];
+    for (size_t i = 0; i < 450; i++) {
+        (void)snprintf(names[i], sizeof names[i], "f%zu", i);
+        marks[i] = (struct stream_mark){names[i], "v"};
+        fields[i] = names[i];
+    }
+    assert_ok(stream_marks_read(out, 5, take_mark, &told, &why), &why);
+    assert_int_equal(told.count, 0);
+    assert_ok(stream_marks_set(out, 5, marks, 450, &why), &why);
+    assert_ok(stream_marks_read(out, 5, take_mark, &told, &why), &why);
+    assert_int_equal(told.count, 450);
+    told.count = 0;
+    assert_ok(stream_marks_delete(out, 5, fields, 449, &why), &why);
+    assert_ok(stream_marks_delete(out, 5, fields, 0, &why), &why);
+    assert_ok(stream_marks_read(out, 5, take_mark, &told, &why), &why);
+    assert_int_equal(told.count, 1);
+    assert_string_equal(told.last, "f449=v");
+    told.count = 0;
+    assert_ok(stream_marks_read(out, 6, take_mark, &told, &why), &why);
+    assert_int_equal(told.count, 0);
+    struct stream *in = ingest();
+    assert_int_equal(stream_marks_set(in, 5, marks, 1, &why), RESULT_DENIED);
+    stream_free(in);
+    stream_free(out);
+}
+
+static void test_rewriting(void **state)
+{
+    (void)state;
+    struct failure why = {0};
+    struct stream *out = aggregate();
+    struct stream_disk disk = {0};
+    struct stream_append one = packet(4, "one");
+    int64_t first_ms = 0;
+    assert_ok(stream_first_ms(out, 4, &first_ms, &why), &why);
+    assert_true(first_ms == INT64_MAX);
+    int64_t before_ms = clock_now_ms();
+    assert_ok(stream_add(out, &one, 1, &why), &why);
+    assert_ok(stream_first_ms(out, 4, &first_ms, &why), &why);
+    assert_in_range(first_ms, before_ms - 1, clock_now_ms() + 1);
+    /* The server may rewrite of its own accord after what other tests wrote. */
+    disk.rewriting = true;
+    for (int i = 0; i < 200 && disk.rewriting; i++) {
+        usleep(20000);
+        assert_ok(stream_disk(out, &disk, &why), &why);
+    }
+    assert_true(disk.appends && !disk.rewriting && !disk.saves && !disk.saving && disk.lingers);
+    for (int snapshot = 0; snapshot < 2; snapshot++) {
+        assert_ok(stream_rewrite(out, snapshot, &why), &why);
+        for (int i = 0; i < 200 && (i == 0 || disk.rewriting || disk.saving); i++) {
+            usleep(20000);
+            assert_ok(stream_disk(out, &disk, &why), &why);
+        }
+        assert_true(!disk.rewriting && !disk.rewrite_failed && !disk.saving && !disk.save_failed);
+    }
+    stream_free(out);
+}
+
 int main(void)
 {
     if (system("command -v redis-server >/dev/null 2>&1") != 0) { /* NOLINT: a constant command */
@@ -793,6 +871,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_round_trip, flush_all),
+        cmocka_unit_test_setup(test_marks, flush_all),
         cmocka_unit_test_setup(test_loading, flush_all), /* early: the file to load grows with each test */
         cmocka_unit_test_setup(test_per_shard_bound, flush_all),
         cmocka_unit_test_setup(test_much, flush_all),
@@ -813,6 +892,7 @@ int main(void)
         cmocka_unit_test_setup(test_tcp, flush_all),
         cmocka_unit_test_setup(test_lost_reply, flush_all),
         cmocka_unit_test_setup(test_durability, flush_all),
+        cmocka_unit_test_setup(test_rewriting, flush_all),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

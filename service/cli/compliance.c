@@ -1,0 +1,136 @@
+/*
+ * throng compliance: the bundle that an auditor takes away, and its verification by the program beside this one.
+ *
+ * Sees:     audit leaves, on their way into a file.
+ * Uses:     compliance/export; throng-verify by exec.
+ * Threads:  one.
+ * Failure:  exit status.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compliance/bundle/manifest.h"
+#include "compliance/export/export.h"
+#include "service/cli/act.h"
+#include "service/cli/command.h"
+#include "service/cli/flags.h"
+#include "service/cli/progress.h"
+
+#define NAME "compliance"
+#define PATH_BYTES 1024
+
+static void show_progress(void *context, double fraction, const char *what)
+{
+    progress_update(context, fraction, what);
+}
+
+/* The leaf that tells of the bundle: in the log after it, never in it. */
+static enum result write_leaf(struct db *db, void *context, struct failure *why)
+{
+    const struct export_made *made = context;
+    char hex[MANIFEST_HEX_BYTES];
+    struct act act;
+    enum result result = act_begin(db, "export_made", "", &act, why);
+    if (result == RESULT_OK) {
+        manifest_hex(made->hash, hex);
+        leaf_text(act.leaf, "hash", hex);
+        leaf_int(act.leaf, "size", (int64_t)made->size);
+        result = act_append(db, &act, why);
+    }
+    act_free(&act);
+    return result;
+}
+
+static void print_made(const struct command_context *context, const struct export_made *made, const char *path)
+{
+    char hex[MANIFEST_HEX_BYTES];
+    manifest_hex(made->hash, hex);
+    if (context->json) {
+        json_t *document = json_pack("{s:s, s:I, s:s, s:I, s:s}", "out", path, "bytes", (json_int_t)made->bytes, "origin",
+            made->origin, "size", (json_int_t)made->size, "sha256", hex);
+        json_dumpf(document, stdout, JSON_COMPACT);
+        (void)putchar('\n');
+        json_decref(document);
+        return;
+    }
+    (void)printf("%s: %" PRIu64 " entries of %s, %" PRIu64 " bytes\nSHA-256 %s\nthrong compliance verify %s\n", path, made->size,
+        made->origin, made->bytes, hex, path);
+}
+
+static int export(struct command_context *context, const char *path, int64_t size)
+{
+    char signer[PATH_BYTES];
+    struct failure why = {0};
+    struct progress progress;
+    struct export_made made;
+    struct db *db = command_db(context, NAME, false);
+    struct db *owner = db == NULL ? NULL : command_db(context, NAME, true);
+    if (owner == NULL) {
+        db_free(db);
+        return 1;
+    }
+    (void)snprintf(signer, sizeof signer, "%s/audit.sign", context->config.run_directory);
+    const struct export_request request = {.db = db,
+        .path = path,
+        .size = (uint64_t)size,
+        .signer = signer,
+        .witnesses = context->config.audit_witnesses,
+        .progress = show_progress,
+        .context = &progress};
+    progress_begin(&progress, context->terminal, "export");
+    enum result result = export_make(&request, &made, &why);
+    progress_end(&progress);
+    if (result == RESULT_OK)
+        result = db_transaction(owner, write_leaf, &made, &why);
+    db_free(db);
+    db_free(owner);
+    if (result != RESULT_OK)
+        return command_fail(NAME, &why);
+    print_made(context, &made, path);
+    return 0;
+}
+
+/* throng-verify, which lies beside this program, in its place; the options are its own. */
+static int verify(const struct command_context *context, int argc, char **argv)
+{
+    char path[PATH_BYTES], json[] = "--json";
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "throng-verify");
+    char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
+    char **arguments = calloc((size_t)argc + 2, sizeof *arguments);
+    if (slash == NULL || arguments == NULL) {
+        free(arguments);
+        return command_fail(NAME, &(struct failure){.text = "the verifier beside this program cannot be named"});
+    }
+    memcpy(slash + 1, "throng-verify", sizeof "throng-verify");
+    arguments[0] = path;
+    size_t count = 1;
+    for (int i = 2; i < argc; i++)
+        arguments[count++] = argv[i];
+    if (context->json)
+        arguments[count] = json;
+    (void)execv(path, arguments);
+    free(arguments);
+    return command_fail(NAME, &(struct failure){.field = "throng-verify", .text = "is not beside this program"});
+}
+
+int compliance_command(struct command_context *context, int argc, char **argv)
+{
+    const char *out = NULL, *verb = NULL;
+    int64_t size = 0;
+    const struct flag flags[] = {
+        {.name = "out", .text = &out}, {.name = "checkpoint", .number = &size, .least = 1, .most = INT64_MAX}};
+    if (argc > 1 && strcmp(argv[1], "verify") == 0)
+        return verify(context, argc, argv);
+    int count = flags_parse(context, argc, argv, flags, sizeof flags / sizeof *flags, &verb, 1);
+    if (count < 0)
+        return 2;
+    if (count == 1 && strcmp(verb, "export") == 0 && out != NULL)
+        return export(context, out, size);
+    return command_usage(NAME, "export --out FILE or verify FILE is needed");
+}
