@@ -18,8 +18,11 @@
 #include "compliance/bundle/manifest.h"
 #include "compliance/export/export.h"
 #include "service/cli/act.h"
+#include "service/cli/apps.h"
 #include "service/cli/command.h"
 #include "service/cli/flags.h"
+#include "service/cli/inventory.h"
+#include "service/cli/notice.h"
 #include "service/cli/progress.h"
 
 #define NAME "compliance"
@@ -119,12 +122,47 @@ static int verify(const struct command_context *context, int argc, char **argv)
     return command_fail(NAME, &(struct failure){.field = "throng-verify", .text = "is not beside this program"});
 }
 
+static int inventory(const struct command_context *context)
+{
+    if (!context->json) {
+        inventory_print(stdout);
+        return 0;
+    }
+    json_t *list = inventory_json();
+    (void)json_dumpf(list, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(list);
+    return 0;
+}
+
+/* The text goes to standard output, what a person has to add to standard error. */
+static int notice(struct command_context *context, const char *app)
+{
+    struct failure why = {0};
+    struct apps_row row;
+    struct db *db = command_db(context, NAME, false);
+    if (db == NULL)
+        return 1;
+    enum result result = apps_find(db, app, &row, &why);
+    db_free(db);
+    if (result != RESULT_OK)
+        return command_fail(NAME, &why);
+    json_t *definition = json_loads(row.body, 0, NULL);
+    notice_print(&row.app, definition, stdout);
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "\nadd yourself:\n");
+    (void)notice_print_open(&row.app, definition, stderr);
+    json_decref(definition);
+    apps_row_free(&row);
+    return 0;
+}
+
 int compliance_command(struct command_context *context, int argc, char **argv)
 {
-    const char *out = NULL, *verb = NULL;
+    const char *out = NULL, *verb = NULL, *app = NULL;
     int64_t size = 0;
-    const struct flag flags[] = {
-        {.name = "out", .text = &out}, {.name = "checkpoint", .number = &size, .least = 1, .most = INT64_MAX}};
+    const struct flag flags[] = {{.name = "out", .text = &out}, {.name = "app", .text = &app},
+        {.name = "checkpoint", .number = &size, .least = 1, .most = INT64_MAX}};
     if (argc > 1 && strcmp(argv[1], "verify") == 0)
         return verify(context, argc, argv);
     int count = flags_parse(context, argc, argv, flags, sizeof flags / sizeof *flags, &verb, 1);
@@ -132,5 +170,9 @@ int compliance_command(struct command_context *context, int argc, char **argv)
         return 2;
     if (count == 1 && strcmp(verb, "export") == 0 && out != NULL)
         return export(context, out, size);
-    return command_usage(NAME, "export --out FILE or verify FILE is needed");
+    if (count == 1 && strcmp(verb, "inventory") == 0)
+        return inventory(context);
+    if (count == 1 && strcmp(verb, "notice") == 0 && app != NULL)
+        return notice(context, app);
+    return command_usage(NAME, "export --out FILE, verify FILE, inventory, or notice --app APP is needed");
 }
