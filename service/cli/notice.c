@@ -85,21 +85,23 @@ static void print_collected(const struct app *app, FILE *out)
                        "itself, your network address and your browser's description are used for the length of that request, to\n"
                        "keep out automata and abuse, and are never stored.");
     if (app->anonymous_visitors)
-        (void)fprintf(out, " If you are not signed in, you are counted as a\nvisitor of the day under a key of that day, made from "
-                           "your network address and browser's description; that\nkey is overwritten the next day.");
+        (void)fprintf(out, " If you are not signed in, you\nare counted as a visitor of the day, under a name made from your network "
+                           "address and browser's description\nwith a key of that day, which is overwritten the next day.");
     (void)fprintf(out, "\n");
 }
 
 static void print_retention(const struct app *app, FILE *out)
 {
+    char epoch[32] = "calendar quarter";
+    if (app->epoch_days != 92)
+        (void)snprintf(epoch, sizeof epoch, "%u days", app->epoch_days);
     (void)fprintf(out,
         "\n## For how long\n\n"
         "Pseudonymous records are deleted when you have not been there for %u days; what is only needed for a day, a\n"
         "session or a month is deleted when that is over. The key behind the pseudonyms is replaced every %s;\n"
-        "after %u such change%s without a visit nobody, we included, can connect you with your earlier use.\n"
+        "after %u such changes without a visit nobody, we included, can connect you with your earlier use.\n"
         "Pseudonymous records are personal data, and we treat them so. Only numbers about many people are kept longer.\n",
-        app->horizon_days, app->epoch_days == 92 ? "calendar quarter" : "so many days as the app says",
-        app->link_epochs + 1, app->link_epochs == 0 ? "" : "s");
+        app->horizon_days, epoch, app->link_epochs + 1);
 }
 
 static void print_numbers(const struct app *app, const json_t *definition, FILE *out)
