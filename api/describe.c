@@ -6,8 +6,8 @@
 #include "anonymizer/release/family.h"
 #include "anonymizer/release/plan.h"
 #include "anonymizer/release/policy.h"
-#include "api/rows.h"
 #include "api/series/items.h"
+#include "api/series/rows.h"
 #include "api/tenant.h"
 #include "service/catalogue/definition.h"
 

@@ -15,6 +15,7 @@
 #include "api/insights.h"
 #include "api/live.h"
 #include "api/logtiles.h"
+#include "api/notes.h"
 #include "api/numbers.h"
 #include "api/ops.h"
 #include "api/proofs.h"
@@ -88,6 +89,11 @@ static enum MHD_Result answer_budget(struct call *call, const struct parts *part
 static enum MHD_Result answer_insights(struct call *call, const struct parts *parts)
 {
     return insights_answer(call, parts->text[0]);
+}
+
+static enum MHD_Result answer_notes(struct call *call, const struct parts *parts)
+{
+    return notes_answer(call, parts->text[0]);
 }
 
 static enum MHD_Result answer_definitions(struct call *call, const struct parts *parts)
@@ -215,6 +221,7 @@ static const struct route {
     {"/v1/apps/{}/outcomes/{}", ACCESS_READ, true, answer_outcome},
     {"/v1/apps/{}/live", ACCESS_READ, true, answer_live_view},
     {"/v1/apps/{}/insights", ACCESS_READ, false, answer_insights},
+    {"/v1/apps/{}/notes", ACCESS_READ, false, answer_notes},
     {"/v1/apps/{}/budget", ACCESS_READ, false, answer_budget},
     {"/v1/definitions", ACCESS_READ, false, answer_definitions},
     {"/v1/definitions/{}", ACCESS_READ, false, answer_definition},

@@ -148,9 +148,10 @@ static void check_requests(struct report *report, const struct standing *standin
     if (standing->open_requests == 0)
         check(report, "subject_requests", PASS, -1, "none waits for its last copies to be removed");
     else
-        check(report, "subject_requests", left_ms < 0 ? FAIL : left_ms < DEADLINE_WARN_MS ? WARN : PASS, -1,
-            "%lld wait for their last copies to be removed; the first deadline %s %.1f days", (long long)standing->open_requests,
-            left_ms < 0 ? "passed by" : "is in", (double)(left_ms < 0 ? -left_ms : left_ms) / 86400000.0);
+        check(report, "subject_requests", left_ms < 0 ? FAIL : standing->stalled && left_ms < DEADLINE_WARN_MS ? WARN : PASS, -1,
+            "%lld wait for their last copies to be removed; the first deadline %s %.1f days%s", (long long)standing->open_requests,
+            left_ms < 0 ? "passed by" : "is in", (double)(left_ms < 0 ? -left_ms : left_ms) / 86400000.0,
+            standing->stalled ? "; its copies should be gone by now: does `throng retain` run?" : "");
 }
 
 /* What the database says of the trail and of requests. */

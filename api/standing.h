@@ -9,6 +9,7 @@
 #ifndef THRONG_API_STANDING_H
 #define THRONG_API_STANDING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "service/db/db.h"
@@ -20,6 +21,8 @@ struct standing {
     int64_t signed_at_ms;      /* of the newest checkpoint */
     int64_t open_requests;     /* of people: applied, copies still to be removed */
     int64_t first_deadline_ms; /* by when the first of them has to be done; 0: there is none */
+    bool stalled;              /* PostgreSQL or Redis was not cleaned in the two days after the first of them was applied, or a
+                                * backup is there that should have expired: nothing but backups in their time may take long */
 };
 
 /* Read it to *out. */

@@ -12,6 +12,7 @@
 struct app {
     KEY;
     int64_t version;
+    uint64_t added, told; /* indexes of the entries that added it, and that put its version in force */
     char hash[65], population[NAME_BYTES];
     bool twin;
 };
@@ -39,6 +40,19 @@ struct intent {
     const char *what; /* static */
 };
 
+/* What happened, and had happened before: right only if a restored database had lost the first time. */
+struct again {
+    KEY; /* of `index` and what */
+    uint64_t index, before;
+    const char *what; /* static; a sentence's end is added */
+};
+
+/* Entries that a restored database lacked: [from, to). */
+struct restored {
+    KEY; /* of the entry that says so */
+    uint64_t from, to;
+};
+
 /* What says that it completes an intent that has not been seen. */
 struct outcome {
     KEY;
@@ -51,13 +65,14 @@ void lives_begin(struct lives *lives, const struct source *source, struct findin
     *lives = (struct lives){.source = source, .findings = findings, .apps.size = sizeof(struct app),
         .keys.size = sizeof(struct life), .requests.size = sizeof(struct request), .purges.size = sizeof(struct life),
         .intents.size = sizeof(struct intent), .outcomes.size = sizeof(struct outcome), .backups.size = sizeof(struct life),
-        .incidents.size = sizeof(struct life), .access.size = sizeof(struct life), .days.size = sizeof(struct life)};
+        .incidents.size = sizeof(struct life), .access.size = sizeof(struct life), .days.size = sizeof(struct life),
+        .again.size = sizeof(struct again), .restored.size = sizeof(struct restored)};
 }
 
 void lives_free(struct lives *lives)
 {
     struct hashed *const all[] = {&lives->apps, &lives->keys, &lives->requests, &lives->purges, &lives->intents,
-        &lives->outcomes, &lives->backups, &lives->incidents, &lives->access, &lives->days};
+        &lives->outcomes, &lives->backups, &lives->incidents, &lives->access, &lives->days, &lives->again, &lives->restored};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         hashed_free(all[i]);
 }
@@ -88,6 +103,19 @@ static struct hashed_key id_key(const uint8_t id[16])
     struct hashed_key key;
     memcpy(key.bytes, id, sizeof key.bytes);
     return key;
+}
+
+/* This entry says again what entry number `before` said. The entry of the restoration may come later: it is judged at the end. */
+static enum result note_again(const struct taking *take, const char *what, uint64_t before, struct failure *why)
+{
+    const uint64_t place[] = {take->index, before};
+    struct again *again = hashed_put(&take->lives->again, hashed_bytes(place, sizeof place), NULL);
+    if (again == NULL)
+        return no_memory(why);
+    again->index = take->index;
+    again->before = before;
+    again->what = what;
+    return RESULT_OK;
 }
 
 static struct hashed_key uuid_key(const char *text)
@@ -141,8 +169,9 @@ static enum result take_app_added(const struct taking *take, struct failure *why
     struct app *app = hashed_put(&take->lives->apps, hashed_texts(take->leaf->tenant, NULL, NULL, NULL), &fresh);
     if (app == NULL)
         return no_memory(why);
-    if (!fresh && !app->twin)
-        WRONG(take, "The app was added before.");
+    if (!fresh && !app->twin && note_again(take, "The app was added", app->added, why) != RESULT_OK)
+        return RESULT_FULL;
+    app->added = app->told = take->index;
     if (parsed_int(take->leaf, "version") < 1)
         WRONG(take, "The version of a definition is less than 1.");
     app->twin = parsed_has(take->leaf, "twin_of");
@@ -160,10 +189,15 @@ static enum result take_app_changed(const struct taking *take, struct failure *w
     const char *before = parsed_text(take->leaf, "hash_before");
     if (fresh && !pruned(take))
         WRONG(take, "An app was changed that no entry added.");
-    if (!fresh && parsed_int(take->leaf, "version") != app->version + 1)
+    int64_t version = parsed_int(take->leaf, "version");
+    bool again = !fresh && version <= app->version;
+    if (again && note_again(take, "A version that is as new was in force", app->told, why) != RESULT_OK)
+        return RESULT_FULL;
+    if (!fresh && version > app->version + 1)
         WRONG(take, "The version does not follow the app's version %" PRId64 ".", app->version);
-    if (!fresh && before != NULL && strcmp(before, app->hash) != 0)
+    if (!fresh && !again && before != NULL && strcmp(before, app->hash) != 0)
         WRONG(take, "The definition before is not the one that was in force.");
+    app->told = take->index;
     app->twin = parsed_has(take->leaf, "twin_of");
     app->version = parsed_int(take->leaf, "version");
     (void)snprintf(app->hash, sizeof app->hash, "%s", parsed_text(take->leaf, "hash"));
@@ -197,66 +231,60 @@ static enum result begin_life(const struct taking *take, struct hashed *table, s
     if (life == NULL)
         return no_memory(why);
     if (!fresh)
-        WRONG(take, "%s began before, with entry %" PRIu64 ".", what, life->born - 1);
-    else
-        life->born = take->index + 1;
+        return note_again(take, what, life->born - 1, why);
+    life->born = take->index + 1;
     return RESULT_OK;
 }
 
-static void end_life(const struct taking *take, const struct hashed *table, struct hashed_key key, const char *what)
+static enum result end_life(const struct taking *take, const struct hashed *table, struct hashed_key key,
+    const char *what, struct failure *why)
 {
     struct life *life = hashed_find(table, key);
     if (life == NULL) {
         if (!pruned(take))
-            WRONG(take, "%s ended that never began.", what);
-        return;
+            WRONG(take, "%s that never began.", what);
+        return RESULT_OK;
     }
     if (life->ended != 0)
-        WRONG(take, "%s ended before, with entry %" PRIu64 ".", what, life->ended - 1);
-    else
-        life->ended = take->index + 1;
+        return note_again(take, what, life->ended - 1, why);
+    life->ended = take->index + 1;
+    return RESULT_OK;
 }
 
 static enum result take_backup_made(const struct taking *take, struct failure *why)
 {
-    return begin_life(take, &take->lives->backups, uuid_key(parsed_text(take->leaf, "backup")), "A backup", why);
+    return begin_life(take, &take->lives->backups, uuid_key(parsed_text(take->leaf, "backup")), "A backup began", why);
 }
 
 static enum result take_backup_gone(const struct taking *take, struct failure *why)
 {
-    (void)why;
-    end_life(take, &take->lives->backups, uuid_key(parsed_text(take->leaf, "backup")), "A backup");
-    return RESULT_OK;
+    return end_life(take, &take->lives->backups, uuid_key(parsed_text(take->leaf, "backup")), "A backup ended", why);
 }
 
 static enum result take_incident_opened(const struct taking *take, struct failure *why)
 {
-    return begin_life(take, &take->lives->incidents, uuid_key(parsed_text(take->leaf, "incident")), "An incident", why);
+    return begin_life(take, &take->lives->incidents, uuid_key(parsed_text(take->leaf, "incident")), "An incident began", why);
 }
 
 static enum result take_incident_closed(const struct taking *take, struct failure *why)
 {
-    (void)why;
-    end_life(take, &take->lives->incidents, uuid_key(parsed_text(take->leaf, "incident")), "An incident");
-    return RESULT_OK;
+    return end_life(take, &take->lives->incidents, uuid_key(parsed_text(take->leaf, "incident")), "An incident ended", why);
 }
 
 static enum result take_access_made(const struct taking *take, struct failure *why)
 {
-    return begin_life(take, &take->lives->access, id_key(take->leaf->id), "An access key", why);
+    return begin_life(take, &take->lives->access, id_key(take->leaf->id), "An access key began", why);
 }
 
 static enum result take_access_revoked(const struct taking *take, struct failure *why)
 {
-    (void)why;
-    end_life(take, &take->lives->access, uuid_key(parsed_text(take->leaf, "key")), "An access key");
-    return RESULT_OK;
+    return end_life(take, &take->lives->access, uuid_key(parsed_text(take->leaf, "key")), "An access key ended", why);
 }
 
 static enum result take_ingestion(const struct taking *take, struct failure *why)
 {
     return begin_life(take, &take->lives->days, hashed_texts(take->leaf->tenant, parsed_text(take->leaf, "day"), NULL, NULL),
-        "The account of this day's events", why);
+        "The account of this day's events began", why);
 }
 
 /* --- pseudonymization keys -------------------------------------------------------------------------------------------- */
@@ -289,7 +317,7 @@ static enum result complete(const struct taking *take, struct failure *why)
 
 static enum result bear_key(const struct taking *take, struct failure *why)
 {
-    enum result result = begin_life(take, &take->lives->keys, key_of(take->leaf, "commitment"), "The key", why);
+    enum result result = begin_life(take, &take->lives->keys, key_of(take->leaf, "commitment"), "The key began", why);
     if (result != RESULT_OK)
         return result;
     struct life *life = hashed_find(&take->lives->keys, key_of(take->leaf, "commitment"));
@@ -316,8 +344,8 @@ static enum result take_key_changed(const struct taking *take, struct failure *w
 
 static enum result take_key_destroyed(const struct taking *take, struct failure *why)
 {
-    end_life(take, &take->lives->keys, key_of(take->leaf, "commitment"), "A key");
-    return complete(take, why);
+    enum result result = end_life(take, &take->lives->keys, key_of(take->leaf, "commitment"), "A key ended", why);
+    return result == RESULT_OK ? complete(take, why) : result;
 }
 
 /* A node that joins takes over a key that another node may never have told of. */
@@ -365,7 +393,7 @@ static enum result take_purge_ordered(const struct taking *take, struct failure 
 
 static enum result take_purge_done(const struct taking *take, struct failure *why)
 {
-    enum result result = begin_life(take, &take->lives->purges, id_key(take->leaf->ref), "The outcome of this purge", why);
+    enum result result = begin_life(take, &take->lives->purges, id_key(take->leaf->ref), "The outcome of this purge began", why);
     return result == RESULT_OK ? complete(take, why) : result;
 }
 
@@ -382,10 +410,11 @@ static enum result take_received(const struct taking *take, struct failure *why)
     struct request *request = hashed_put(&take->lives->requests, uuid_key(parsed_text(take->leaf, "request")), &fresh);
     if (request == NULL)
         return no_memory(why);
-    if (!fresh) {
-        WRONG(take, "The request was received before.");
-        return RESULT_OK;
-    }
+    /* A restored database carries out again what it lacks, whole. */
+    if (!fresh && note_again(take, "The request was received", request->received - 1, why) != RESULT_OK)
+        return RESULT_FULL;
+    if (!fresh)
+        request->applied = request->purged = 0;
     request->received = take->index + 1;
     request->received_at_ms = take->leaf->at_ms;
     memcpy(request->leaf, take->leaf->id, sizeof request->leaf);
@@ -461,10 +490,14 @@ static enum result take_size(const struct taking *take, struct failure *why)
 
 static enum result take_restored(const struct taking *take, struct failure *why)
 {
-    (void)why;
     uint64_t from = (uint64_t)parsed_int(take->leaf, "from_size"), to = (uint64_t)parsed_int(take->leaf, "to_size");
     if (from > to || to > take->index)
         WRONG(take, "The log cannot have been restored from %" PRIu64 " to %" PRIu64 " entries.", from, to);
+    struct restored *restored = hashed_put(&take->lives->restored, id_key(take->leaf->id), NULL);
+    if (restored == NULL)
+        return no_memory(why);
+    restored->from = from;
+    restored->to = to;
     return RESULT_OK;
 }
 
@@ -525,9 +558,25 @@ static void end_intents(struct lives *lives, int64_t newest_ms)
     }
 }
 
+/* What was said twice, the first time where no restored database had lost it. */
+static void end_again(struct lives *lives)
+{
+    for (size_t i = 0; i < lives->again.count; i++) {
+        const struct again *again = hashed_at(&lives->again, i);
+        bool lost = false;
+        for (size_t j = 0; j < lives->restored.count && !lost; j++) {
+            const struct restored *restored = hashed_at(&lives->restored, j);
+            lost = again->before >= restored->from && again->before < restored->to;
+        }
+        if (!lost)
+            findings_entry(lives->findings, again->index, "%s before, with entry %" PRIu64 ".", again->what, again->before);
+    }
+}
+
 void lives_end(struct lives *lives, int64_t newest_ms)
 {
     end_intents(lives, newest_ms);
+    end_again(lives);
     for (size_t i = 0; i < lives->requests.count; i++) {
         const struct request *request = hashed_at(&lives->requests, i);
         if (request->applied == 0 && newest_ms - request->received_at_ms >= LIVES_PATIENCE_MS)

@@ -22,7 +22,8 @@
 struct lives {
     const struct source *source;
     struct findings *findings;
-    struct hashed apps, keys, requests, purges, intents, outcomes, backups, incidents, access, days;
+    struct hashed apps, keys, requests, purges, intents, outcomes, backups, incidents, access, days,
+        again, restored;
     char log_key[501]; /* the newest; "": none was told */
     uint64_t pruned_below; /* the most that a leaf said */
 };
@@ -31,7 +32,8 @@ struct lives {
 void lives_begin(struct lives *lives, const struct source *source, struct findings *findings);
 /* Take leaf number index, which is known. Leaves come in ascending order. */
 enum result lives_take(struct lives *lives, const struct parsed *leaf, uint64_t index, struct failure *why);
-/* After the last leaf, whose newest was of newest_ms: what never came to its end. */
+/* After the last leaf, whose newest was of newest_ms: what never came to its end, or came twice, unless a restored database had lost
+ * the first time. */
 void lives_end(struct lives *lives, int64_t newest_ms);
 /* Free what lives owns. */
 void lives_free(struct lives *lives);

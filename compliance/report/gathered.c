@@ -279,11 +279,17 @@ static enum result take_request(const struct taking *take, struct failure *why)
     if (strcmp(leaf->act, "request_received") == 0) {
         request->received_ms = parsed_int(leaf, "received_at");
         request->due_ms = parsed_int(leaf, "due_at");
-        request->received = take->entry;
+        if (request->received == 0)
+            request->received = take->entry;
     } else if (strcmp(leaf->act, "request_applied") == 0) {
-        request->applied_ms = leaf->at_ms;
+        /* A restored database carries it out again: the first time counts, but copies are there again. */
+        if (request->applied_ms == 0) {
+            request->applied_ms = leaf->at_ms;
+            request->applied = take->entry;
+        }
         request->purge_due_ms = parsed_int(leaf, "purge_due_at");
-        request->applied = take->entry;
+        request->purged_ms = 0;
+        request->purged = 0;
     } else if (strcmp(leaf->act, "request_purged") == 0) {
         request->purged_ms = leaf->at_ms;
         request->purged = take->entry;

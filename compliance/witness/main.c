@@ -30,11 +30,19 @@
 #define MEMORY_BYTES (16u * 1024)
 
 static const char usage[] =
-    "usage: throng-witness --listen HOST:PORT --key-file FILE --state DIRECTORY --log 'ORIGIN VKEY' …\n"
+    "usage: throng-witness --listen HOST:PORT --key-file FILE --state DIRECTORY --log '[ORIGIN ]VKEY' ... [--no-sandbox]\n"
     "       throng-witness --make-key NAME --key-file FILE     makes the key, prints its verifier key\n"
     "       throng-witness --vkey --key-file FILE              prints its verifier key\n\n"
-    "Signs the checkpoints of logs that only grow: POST /add-checkpoint (C2SP tlog-witness, cosignature/v1). A log may be named\n"
-    "several times, once for each of its keys. Behind a proxy that has TLS, it can be reached from elsewhere.\n";
+    "Signs the checkpoints of logs that only grow: POST /add-checkpoint (C2SP tlog-witness, cosignature/v1). Runs in the\n"
+    "foreground until SIGTERM, as any user but the log's operator, on a machine that is not the log's.\n\n"
+    "--listen     plain HTTP, on loopback: put a proxy with TLS before it\n"
+    "--key-file   the signing key, mode 0600; keep a copy in a safe place\n"
+    "--state      the newest size and root of each log, written durably before anything is signed; its parent must be there. It\n"
+    "             must never go back, so do not restore it from a backup: with an older state a fork could be signed\n"
+    "--log        the verifier key that the log's operator gave you by a way you trust (audit.state/log.vkey); ORIGIN is the key's\n"
+    "             name unless it is given. Once more for each key that the log changes to\n"
+    "--no-sandbox where the kernel has no seccomp\n\n"
+    "The log's operator adds a line \"URL VKEY\" to the file audit.witnesses: where you are reached, and what --vkey prints.\n";
 
 struct options {
     const char *listen, *key_file, *state, *make_key, *log;

@@ -90,7 +90,9 @@ static enum result append_account(struct db *db, const struct directory *directo
         commit_exact(account, trail.head.nonce, exact);
         leaf_int(trail.leaf, "accepted", acts_power_of_two(account->accepted));
         leaf_text(trail.leaf, "day", format_day(account->day, day));
-        leaf_int(trail.leaf, "dropped", acts_power_of_two(account->dropped));
+        /* Without those of who objected or was erased: one person's, they would say that this person is there. */
+        leaf_int(trail.leaf, "dropped", acts_power_of_two(account->dropped - account->refused[PACKET_REASON_OBJECTION] -
+            account->refused[PACKET_REASON_ERASED]));
         leaf_int(trail.leaf, "duplicate", acts_power_of_two(account->duplicate));
         acts_hash(trail.leaf, "exact", exact);
         leaf_int(trail.leaf, "late", acts_power_of_two(account->late));

@@ -9,8 +9,6 @@
 #include "service/base/log.h"
 #include "service/base/metrics.h"
 
-#define PERIOD_MS 60000
-#define REWRITE_PERIOD_MS 3600000
 #define SLACK_MS 2000     /* between the clocks of Redis and PostgreSQL */
 #define LINGER_MS 600000  /* a node's watermarks fill what stands together in so long, many times over */
 #define LOCK_SQL "SELECT pg_try_advisory_xact_lock(1953002095, -1)" /* the class of the shards' locks, none of a shard */
@@ -163,7 +161,7 @@ static enum result measure(struct db *db, struct failure *why)
 /* Redis's files */
 
 /* Whether something waits for Redis, as of *moment: before it no transaction under way began. *trimmed: no packet of a request
- * that was applied before is in a stream. */
+ * or of an app's purge that was applied before is in a stream. */
 static enum result look_for_requests(struct db *db, struct stream *stream, bool lingers, int64_t *moment_ms, bool *wait,
     bool *trimmed, struct failure *why)
 {
@@ -176,8 +174,9 @@ static enum result look_for_requests(struct db *db, struct stream *stream, bool 
     rows = NULL;
     if (result == RESULT_OK)
         result = db_run(db, "caretaker.waiting",
-            "SELECT shard, max(applied_at) FROM subject.request WHERE applied_at > coalesce((SELECT clean_through"
-            " FROM subject.retention WHERE store = 'redis'), '-infinity') AND purged_at IS NULL AND purge_due_at IS NOT NULL"
+            "SELECT shard, max(at) FROM (SELECT shard, applied_at AS at FROM subject.request"
+            " WHERE purged_at IS NULL AND purge_due_at IS NOT NULL UNION ALL SELECT shard, at FROM subject.purged_shard) AS d"
+            " WHERE at > coalesce((SELECT clean_through FROM subject.retention WHERE store = 'redis'), '-infinity')"
             " GROUP BY shard", NULL, &rows, why);
     *wait = result == RESULT_OK && PQntuples(rows) > 0;
     *trimmed = true;
@@ -240,7 +239,7 @@ static enum result rewrite(struct caretaker *caretaker, struct db *db, struct st
         return result;
     caretaker->rewriting_ms = moment_ms;
     caretaker->snapshot = false;
-    caretaker->next_rewrite_ms = now_ms + REWRITE_PERIOD_MS;
+    caretaker->next_rewrite_ms = now_ms + caretaker->rewrite_period_ms;
     return RESULT_OK;
 }
 
@@ -273,7 +272,7 @@ enum result caretaker_turn(struct caretaker *caretaker, struct db *db, struct st
         result = rewrite(caretaker, db, stream, now_ms, why);
     if (result != RESULT_OK || now_ms < caretaker->next_ms)
         return result;
-    caretaker->next_ms = now_ms + PERIOD_MS;
+    caretaker->next_ms = now_ms + caretaker->period_ms;
     result = caretaker_finish_requests(db, directory, why);
     if (result == RESULT_OK)
         result = caretaker_tell_days(db, directory, (int32_t)(clock_now_ms() / 86400000), why);

@@ -1,5 +1,5 @@
 /*
- * What the main thread looks after once a minute: requests whose copies are gone everywhere, purges that every shard carried
+ * What the main thread looks after about once a minute: requests whose copies are gone everywhere, purges that every shard carried
  * out, Redis's files, the day's leaves (account, expiry, self-tests), answers that nobody fetched. Of several aggregators
  * one does it at a time.
  *
@@ -19,13 +19,15 @@
 #include "service/db/db.h"
 #include "service/stream/stream.h"
 
-/* All zero: nothing is under way. */
+/* Nothing is under way but what the first two say. */
 struct caretaker {
-    int64_t next_ms;         /* steady clock: of the minute's work */
-    int64_t next_rewrite_ms; /* steady clock */
-    int64_t rewriting_ms;    /* what was applied before this moment (database's clock) is in no file once the rewriting under
-                              * way is done; 0: none is */
-    bool snapshot;           /* of the rewriting under way: the snapshot's turn */
+    int64_t period_ms;         /* between two looks at requests and days */
+    int64_t rewrite_period_ms; /* at least so long between two rewritings of Redis's files */
+    int64_t next_ms;           /* steady clock: of the next look */
+    int64_t next_rewrite_ms;   /* steady clock */
+    int64_t rewriting_ms;      /* what was applied before this moment (database's clock) is in no file once the rewriting
+                                * under way is done; 0: none is */
+    bool snapshot;             /* of the rewriting under way: the snapshot's turn */
 };
 
 /* Do what is due at now_ms (steady clock). Called about each second. */

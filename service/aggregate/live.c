@@ -463,7 +463,9 @@ enum result live_erase(struct db *db, uint32_t app, const struct pseudonym *name
     return rows_run(db, "live.erase",
         "WITH person AS (DELETE FROM live.name WHERE app = $1 AND NOT is_session AND name = ANY ($2::bytea[]) RETURNING number),"
         " gone AS (DELETE FROM live.event WHERE app = $1 AND person IN (SELECT number FROM person) RETURNING session)"
-        " DELETE FROM live.name WHERE app = $1 AND is_session AND number IN (SELECT session FROM gone)",
+        /* Events that the view has dropped no longer say whose their sessions were: names that no event bears go too. */
+        " DELETE FROM live.name AS n WHERE app = $1 AND is_session AND (number IN (SELECT session FROM gone)"
+        " OR NOT EXISTS (SELECT FROM live.event AS e WHERE e.app = $1 AND e.session = n.number))",
         params, NULL, why);
 }
 

@@ -95,6 +95,8 @@ int main(int argc, char **argv)
     }
     office.db = db_new(config.postgres_conninfo, "throng-aggregate directory");
     office.stream = stream_new(&config);
+    office.caretaker.period_ms = config.retention_check_s * 1000;
+    office.caretaker.rewrite_period_ms = config.retention_redis_s * 1000;
     serve_until_end(&office);
     for (unsigned i = 0; i < count; i++)
         (void)pthread_join(threads[i], NULL);

@@ -5,6 +5,7 @@
 
 #include "service/cli/command.h"
 #include "service/cli/flags.h"
+#include "service/supervise/private_redis.h"
 
 /* Begin the section of a row if it is a new one. */
 static void begin(const char **section, const char *name)
@@ -60,11 +61,13 @@ static void print_document(const struct config *config)
 
 int config_command(struct command_context *context, int argc, char **argv)
 {
-    bool reference = false;
-    const struct flag flags[] = {{.name = "reference", .on = &reference}};
-    if (flags_parse(context, argc, argv, flags, 1, NULL, 0) < 0)
+    bool reference = false, users = false;
+    const struct flag flags[] = {{.name = "reference", .on = &reference}, {.name = "redis-users", .on = &users}};
+    if (flags_parse(context, argc, argv, flags, 2, NULL, 0) < 0)
         return 2;
-    if (reference)
+    if (users)
+        private_redis_print_users(stdout);
+    else if (reference)
         config_print_reference(stdout);
     else if (context->json)
         print_document(&context->config);

@@ -33,11 +33,11 @@
 
 /* --- the examination ----------------------------------------------------------------------------------------------- */
 
-static struct db *connect_if_possible(struct command_context *context)
+static struct db *connect_if_possible(const char *conninfo)
 {
-    if (context->config.postgres_conninfo[0] == '\0')
+    if (conninfo[0] == '\0')
         return NULL;
-    struct db *db = db_new(context->config.postgres_conninfo, "throng doctor");
+    struct db *db = db_new(conninfo, "throng doctor");
     if (db_connect(db, NULL) == RESULT_OK)
         return db;
     db_free(db);
@@ -60,11 +60,26 @@ static void print_json(json_t *document)
     json_decref(document);
 }
 
+/* Look at everything; close_examination afterwards. */
+static void open_examination(struct command_context *context, struct examine *examination)
+{
+    *examination = (struct examine){.context = context, .owner = connect_if_possible(context->config.postgres_conninfo),
+        .reader = connect_if_possible(context->config.postgres_read_conninfo)};
+    examine_all(examination);
+}
+
+static void close_examination(struct examine *examination)
+{
+    db_free(examination->owner);
+    db_free(examination->reader);
+    examine_free(examination);
+}
+
 static int examine(struct command_context *context)
 {
-    struct examine examination = {.context = context, .db = connect_if_possible(context)};
+    struct examine examination;
     bool wrong = false;
-    examine_all(&examination);
+    open_examination(context, &examination);
     for (size_t i = 0; i < examination.count; i++) {
         const struct examine_finding *finding = &examination.found[i];
         wrong = wrong || finding->verdict == EXAMINE_WRONG;
@@ -73,8 +88,7 @@ static int examine(struct command_context *context)
     }
     if (context->json)
         print_json(findings_json(&examination));
-    examine_free(&examination);
-    db_free(examination.db);
+    close_examination(&examination);
     return wrong ? 1 : 0;
 }
 
@@ -83,18 +97,17 @@ static int examine(struct command_context *context)
 /* What is not well, a line each, as one text to compare with the last; owned by the caller. */
 static char *conditions(struct command_context *context)
 {
-    struct examine examination = {.context = context, .db = connect_if_possible(context)};
+    struct examine examination;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    examine_all(&examination);
+    open_examination(context, &examination);
     for (size_t i = 0; i < examination.count && out != NULL; i++)
         if (examination.found[i].verdict == EXAMINE_WRONG)
             (void)fprintf(out, "%s: %s\n", examination.found[i].name, examination.found[i].text);
     if (out != NULL)
         (void)fclose(out);
-    examine_free(&examination);
-    db_free(examination.db);
+    close_examination(&examination);
     return text;
 }
 
@@ -241,7 +254,7 @@ static enum result get_id(struct command_context *context, const char *from, cha
         id[strcspn(id, "\r\n")] = '\0';
         return RESULT_OK;
     }
-    struct db *db = connect_if_possible(context);
+    struct db *db = connect_if_possible(context->config.postgres_conninfo);
     if (db == NULL) {
         failure_set(why, "postgres.conninfo", "the database is away, and a canary has to go through it");
         return RESULT_UNAVAILABLE;

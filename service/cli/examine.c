@@ -49,13 +49,13 @@ static void settle(struct examine *examine, const char *name, const char *text)
 }
 
 /* Ask the database; NULL if it cannot be, which is a finding. */
-static PGresult *ask(struct examine *examine, const char *name, const char *statement, const char *sql)
+static PGresult *ask(struct examine *examine, struct db *db, const char *name, const char *statement, const char *sql)
 {
     struct failure why = {0};
     PGresult *rows = NULL;
-    if (examine->db == NULL)
+    if (db == NULL)
         return NULL;
-    if (db_run(examine->db, statement, sql, NULL, &rows, &why) == RESULT_OK)
+    if (db_run(db, statement, sql, NULL, &rows, &why) == RESULT_OK)
         return rows;
     find(examine, name, EXAMINE_WRONG, "cannot be looked at: %s", why.text);
     return NULL;
@@ -87,7 +87,7 @@ static void look_at_schema(struct examine *examine)
     const struct embedded_file *files = embedded_files(&count);
     for (size_t i = 0; i < count; i++)
         wanted += strncmp(files[i].path, "schema/sql/", strlen("schema/sql/")) == 0;
-    PGresult *rows = ask(examine, "schema", "doctor_schema", "SELECT count(*) FROM throng_meta.migration");
+    PGresult *rows = ask(examine, examine->reader, "schema", "doctor_schema", "SELECT count(*) FROM throng_meta.migration");
     if (rows == NULL)
         return;
     int64_t have = db_get_int8(rows, 0, 0);
@@ -102,7 +102,7 @@ static void look_at_schema(struct examine *examine)
 static void look_at_clock(struct examine *examine)
 {
     int64_t before_ms = clock_now_ms();
-    PGresult *rows = ask(examine, "clock", "doctor_clock", "SELECT clock_timestamp()");
+    PGresult *rows = ask(examine, examine->owner, "clock", "doctor_clock", "SELECT clock_timestamp()");
     int64_t after_ms = clock_now_ms();
     if (rows == NULL)
         return;
@@ -145,7 +145,7 @@ static const char grants_sql[] =
 
 static void look_at_grants(struct examine *examine)
 {
-    PGresult *rows = ask(examine, "grants", "doctor_grants", grants_sql);
+    PGresult *rows = ask(examine, examine->owner, "grants", "doctor_grants", grants_sql);
     if (rows == NULL)
         return;
     for (int i = 0; i < PQntuples(rows); i++)
@@ -267,7 +267,7 @@ static void look_at_keys(struct examine *examine)
 
 static void look_at_trail(struct examine *examine)
 {
-    PGresult *rows = ask(examine, "trail", "doctor_trail",
+    PGresult *rows = ask(examine, examine->reader, "trail", "doctor_trail",
         "SELECT (SELECT count(*) FROM audit.entry),"
         " coalesce((SELECT extract(epoch FROM clock_timestamp() - min(written_at)) FROM audit.pending), 0)::bigint,"
         " coalesce((SELECT extract(epoch FROM clock_timestamp() - max(signed_at)) FROM audit.checkpoint), -1)::bigint,"
@@ -297,7 +297,7 @@ static void look_at_trail(struct examine *examine)
 
 static void look_at_requests(struct examine *examine)
 {
-    PGresult *rows = ask(examine, "requests", "doctor_requests",
+    PGresult *rows = ask(examine, examine->reader, "requests", "doctor_requests",
         "SELECT count(*), count(*) FILTER (WHERE purged_at IS NULL AND purge_due_at < clock_timestamp()),"
         " count(*) FILTER (WHERE purged_at IS NULL AND purge_due_at IS NOT NULL) FROM subject.request");
     if (rows == NULL)
@@ -337,8 +337,10 @@ static void look_at_self_test(struct examine *examine)
 void examine_all(struct examine *examine)
 {
     look_at_daemons(examine);
-    if (examine->db == NULL)
+    if (examine->owner == NULL)
         find(examine, "database", EXAMINE_WRONG, "is away, or postgres.conninfo is not that of throng_owner");
+    if (examine->reader == NULL)
+        find(examine, "database", EXAMINE_WRONG, "is away, or postgres.read_conninfo is not that of throng_read");
     look_at_schema(examine);
     look_at_clock(examine);
     look_at_grants(examine);

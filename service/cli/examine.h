@@ -31,7 +31,7 @@ struct examine_finding {
 /* What an examination works on. Zero-initialise but for the first. */
 struct examine {
     struct command_context *context;
-    struct db *db; /* as throng_owner; NULL: the database is away */
+    struct db *owner, *reader; /* as throng_owner and throng_read; NULL: not reachable */
     struct examine_finding *found;
     size_t count, room;
 };

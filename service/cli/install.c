@@ -20,15 +20,15 @@
 /* What each daemon is given; empty: nothing of the kind. */
 static const struct daemon {
     const char *name, *program, *redis_user, *role;
-    const char *sections[5];
+    const char *sections[6]; /* NULL after the last */
     int64_t stop_ms;
 } daemons[INSTALL_DAEMONS] = {
-    [INSTALL_AUDIT] = {"audit", "throng-audit", "", "throng_audit", {"run", "audit", "", "", ""}, 15000},
+    [INSTALL_AUDIT] = {"audit", "throng-audit", "", "throng_audit", {"run", "audit"}, 15000},
     [INSTALL_AGGREGATE] = {"aggregate", "throng-aggregate", "aggregate", "throng_state",
-        {"run", "redis", "stream", "aggregate", "backup"}, 30000},
-    [INSTALL_RELEASE] = {"release", "throng-release", "", "throng_release", {"run", "stream", "release", "", ""}, 15000},
+        {"run", "redis", "stream", "aggregate", "backup", "retention"}, 30000},
+    [INSTALL_RELEASE] = {"release", "throng-release", "", "throng_release", {"run", "stream", "release"}, 15000},
     [INSTALL_INGEST] = {"ingest", "throng-ingest", "ingest", "", {"run", "redis", "stream", "ingest", "self_test"}, 20000},
-    [INSTALL_API] = {"api", "throng-api", "", "throng_read", {"run", "api", "", "", ""}, 15000},
+    [INSTALL_API] = {"api", "throng-api", "", "throng_read", {"run", "api"}, 15000},
 };
 
 static const char *const roles[] = {"throng_owner", "throng_state", "throng_release", "throng_read", "throng_audit"};
@@ -192,7 +192,7 @@ void install_service(const struct install *install, enum install_program which, 
     struct words *environment = &service->plan.environment;
     copy_environment(environment, install);
     install_set(&install->config->redis_user, "%s", daemon->redis_user);
-    for (size_t i = 0; i < sizeof daemon->sections / sizeof *daemon->sections; i++)
+    for (size_t i = 0; i < sizeof daemon->sections / sizeof *daemon->sections && daemon->sections[i] != NULL; i++)
         environment_section(environment, install->config, daemon->sections[i]);
     words_add(environment, "THRONG_DIE_WITH_PARENT=%ld", (long)getpid());
     if (daemon->redis_user[0] != '\0')

@@ -36,7 +36,7 @@ static void uuid_text(const uint8_t id[16], char out[UUID_TEXT_BYTES])
     snprintf(out, UUID_TEXT_BYTES, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
-/* "read:APP" and the like. Only read and ingest may be narrowed to an app. */
+/* "read:APP" and the like. Only read, ingest and erase may be narrowed to an app. */
 static bool read_scope(const char *text, struct api_key *out)
 {
     static const char *const scopes[] = {"read", "metrics", "ops", "erase", "audit", "ingest", "admin"};
@@ -49,8 +49,8 @@ static bool read_scope(const char *text, struct api_key *out)
         if (colon == NULL)
             return true;
         snprintf(out->app, sizeof out->app, "%s", colon + 1);
-        return colon[1] != '\0' && strlen(colon + 1) <= NAME_MAX_BYTES
-            && (strcmp(out->scope, "read") == 0 || strcmp(out->scope, "ingest") == 0);
+        return colon[1] != '\0' && strlen(colon + 1) <= NAME_MAX_BYTES && (strcmp(out->scope, "read") == 0
+            || strcmp(out->scope, "ingest") == 0 || strcmp(out->scope, "erase") == 0);
     }
     return false;
 }
@@ -104,7 +104,7 @@ static int add(struct command_context *context, const char *scope)
     struct apps_row row = {0};
     char id[UUID_TEXT_BYTES];
     if (!read_scope(scope, &key))
-        return command_usage("key", "--scope is read[:APP], metrics, ops, erase, audit, ingest[:APP] or admin");
+        return command_usage("key", "--scope is read[:APP], metrics, ops, erase[:APP], audit, ingest[:APP] or admin");
     struct db *db = command_db(context, "key", true);
     if (db == NULL)
         return 1;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,23 +23,44 @@ static char *name_of(const uint8_t id[UUID_BYTES], char out[NAME_BYTES])
     return out;
 }
 
-/* What root writes belongs to whom state belongs to, so that `throng up` can finish it. */
-static void hand_over(const char *state, const char *path)
+/* Root acts as whom state belongs to, so that `throng up` can finish what it leaves, however suddenly it ends. */
+static void become_owner(const char *state)
 {
     struct stat status;
-    if (geteuid() == 0 && stat(state, &status) == 0)
-        (void)!lchown(path, status.st_uid, status.st_gid);
+    if (geteuid() == 0 && stat(state, &status) == 0 && status.st_uid != 0 && setegid(status.st_gid) == 0)
+        (void)!seteuid(status.st_uid);
 }
 
-enum result orders_write(const char *state, const struct orders_purge *order, struct failure *why)
+static void become_oneself(void)
 {
-    char folder[PATH_BYTES], path[PATH_BYTES + NAME_BYTES], name[NAME_BYTES], id[UUID_TEXT_BYTES];
+    (void)!seteuid(getuid());
+    (void)!setegid(getgid());
+}
+
+/* Replace the file; of several processes one does it at a time. */
+static enum result write_locked(const char *state, const char *name, const char *text, struct failure *why)
+{
+    char folder[PATH_BYTES];
     (void)snprintf(folder, sizeof folder, "%s/purge", state);
     if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
         failure_set(why, "ingest.state", "cannot keep the order there: %s", strerror(errno));
         return RESULT_FAILED;
     }
-    hand_over(state, folder);
+    int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
+        failure_set(why, "ingest.state", "its folder purge cannot be locked: %s", strerror(errno));
+        if (lock >= 0)
+            (void)close(lock);
+        return RESULT_FAILED;
+    }
+    enum result result = secrets_write(folder, name, text, why);
+    (void)close(lock);
+    return result;
+}
+
+enum result orders_write(const char *state, const struct orders_purge *order, struct failure *why)
+{
+    char name[NAME_BYTES], id[UUID_TEXT_BYTES];
     json_t *root = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "order", uuid_format(order->id, id), "app", order->app, "reason",
         order->reason, "ordered_at", (json_int_t)order->ordered_ms, "recorded", order->recorded, "told", order->told);
     char *text = json_dumps(root, JSON_COMPACT);
@@ -47,10 +69,10 @@ enum result orders_write(const char *state, const struct orders_purge *order, st
         failure_set(why, "reason", "is not UTF-8");
         return RESULT_INVALID;
     }
-    enum result result = secrets_write(folder, name_of(order->id, name), text, why);
+    become_owner(state);
+    enum result result = write_locked(state, name_of(order->id, name), text, why);
+    become_oneself();
     free(text);
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    hand_over(state, path);
     return result;
 }
 

@@ -104,12 +104,31 @@ static int order_new(struct command_context *context, const char *app, const cha
     return finish(context, &order, timeout_s);
 }
 
+/* Whether every purge of app is done: what is sent under a new key before that could be deleted by one that still is on its way. */
+static enum result check_done(struct command_context *context, const char *app, struct failure *why)
+{
+    static struct orders_purge orders[ORDERS_MAX];
+    size_t count = 0;
+    bool open = false;
+    enum result result = orders_read(context->config.ingest_state, orders, &count, why);
+    for (size_t i = 0; i < count; i++)
+        open = open || strcmp(orders[i].app, app) == 0;
+    if (result == RESULT_OK && !open)
+        result = purging_is_open(context, app, &open, why);
+    if (result != RESULT_OK || !open)
+        return result;
+    failure_set(why, "app", "its purge is not done yet: `throng up` goes on with it by itself, or `throng purge --resume`");
+    return RESULT_UNAVAILABLE;
+}
+
 /* Collect again, under a new key. */
 static int restart(struct command_context *context, const char *app)
 {
     char path[NAME_MAX_BYTES + 64];
     struct failure why = {0};
     json_t *document = NULL;
+    if (check_done(context, app, &why) != RESULT_OK)
+        return command_fail(NAME, &why);
     (void)snprintf(path, sizeof path, "/v1/apps/%.*s/resume", NAME_MAX_BYTES, app);
     if (ask_ingest(context, "POST", path, NULL, &document, &why) != RESULT_OK)
         return command_fail(NAME, &why);

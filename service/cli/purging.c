@@ -133,6 +133,25 @@ static struct db *connect(struct command_context *context, struct failure *why)
     return NULL;
 }
 
+enum result purging_is_open(struct command_context *context, const char *app, bool *open, struct failure *why)
+{
+    struct db *db = connect(context, why);
+    if (db == NULL)
+        return RESULT_UNAVAILABLE;
+    PGresult *rows = NULL;
+    struct db_params *params = db_params_new();
+    db_text(params, app);
+    enum result result = db_run(db, "purge_open",
+        "SELECT EXISTS (SELECT FROM subject.purge JOIN config.app USING (app) WHERE name = $1 AND done_at IS NULL)", params, &rows,
+        why);
+    db_params_free(params);
+    if (result == RESULT_OK)
+        *open = db_get_bool(rows, 0, 0);
+    PQclear(rows);
+    db_free(db);
+    return result;
+}
+
 enum result purging_advance(struct command_context *context, struct orders_purge *order, struct purging_progress *progress,
     struct failure *why)
 {

@@ -26,6 +26,9 @@ struct purging_progress {
 enum result purging_advance(struct command_context *context, struct orders_purge *order, struct purging_progress *progress,
     struct failure *why);
 
+/* Whether a purge of app that is recorded is not done. RESULT_UNAVAILABLE: the database is away. */
+enum result purging_is_open(struct command_context *context, const char *app, bool *open, struct failure *why);
+
 /* Write the HMAC-SHA-256 of reason under key[0..15] as 64 hexadecimal digits and a NUL. */
 void purging_blind(const char *reason, const uint8_t key[16], char out[65]);
 

@@ -27,7 +27,7 @@ static const struct shown {
     {"aggregate", "throng_silent_nodes", "silent_nodes", "silent_nodes",
         "an ingest node is silent and holds back sealing; start it, or `throng node retire NODE`"},
     {"aggregate", "throng_dead_letters_total", "dead_letters", "dead_letters",
-        "entries could not be decoded and lie in throng:dead; are all daemons of one version?"},
+        "entries could not be decoded (throng:dead says which); are all daemons of one version?"},
     {"aggregate", "throng_stream_rollbacks_total", "rollbacks", "rollback",
         "Redis lost entries that were there before: it was restored or its disk failed"},
     {"aggregate", "throng_entries_lost", "entries_lost", "lost_entries",

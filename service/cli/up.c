@@ -155,17 +155,17 @@ static enum result start_retain(const struct install *install, struct supervise 
     return result == RESULT_OK ? supervise_await(supervise, is_started, NULL, DAEMON_READY_MS, why) : result;
 }
 
-/* How to read released numbers over HTTP. */
+/* Where released numbers are looked at, and how programs read them. */
 static void print_reading(const struct install *install)
 {
-    char key[SECRETS_MAX_BYTES];
+    char key[SECRETS_MAX_BYTES] = "";
     const char *listen = install->config->api_listen;
-    (void)printf("\nReleased numbers are read from http://%s/v1/ with a key (`throng key add --scope read`)", listen);
+    (void)printf("\nThe dashboard is http://%s/dashboard/", listen);
     if (sample_read_key(install, key, NULL) == RESULT_OK)
-        (void)printf(":\n\n  curl -sS -H 'Authorization: Bearer %s' http://%s/v1/apps/" SAMPLE_APP "/metrics/active_users\n", key,
-            listen);
+        (void)printf("; this key opens it, and the numbers over HTTP:\n\n  %s\n\n"
+                     "  curl -sS -H 'Authorization: Bearer %s' http://%s/v1/apps/" SAMPLE_APP "/metrics/active_users\n", key, key, listen);
     else
-        say(".");
+        say("; it takes a key: `throng key add --scope read`.");
 }
 
 /* Whether the beacon, which sends to `events` beside its own address, needs no telling where to. */

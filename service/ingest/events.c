@@ -88,7 +88,7 @@ static void check_available(struct exchange *exchange)
         exchange_refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "self_test_failed", REFUSED_RETRY_S);
         return;
     }
-    if (exchange->view != NULL && !atomic_load(&exchange->service->ending))
+    if (exchange->view != NULL && !atomic_load(&exchange->service->ending) && notices_have_begun(exchange->service->notices))
         return;
     failure_set(&exchange->why, "", "the service is starting or ending; try again");
     exchange_refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", exchange->view == NULL ? 5 : 1);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ struct notices {
     size_t out_count, out_capacity; /* of one sync */
     struct writer_packet *out;
     bool silent; /* the last sync failed: said once */
+    atomic_bool begun; /* that this process started is told */
 };
 
 /* Files */
@@ -297,6 +299,11 @@ void notices_begin(struct notices *notices, struct writer *writer)
     pthread_mutex_unlock(&notices->lock);
 }
 
+bool notices_have_begun(const struct notices *notices)
+{
+    return atomic_load(&notices->begun);
+}
+
 /* What is told */
 
 static bool put(struct notices *notices, const struct packet_notice *notice)
@@ -444,6 +451,8 @@ static enum result note_told(struct notices *notices, struct failure *why)
     for (size_t i = 0; i < notices->waiting_count; i++) {
         if (notices->waiting[i].act == PACKET_SELF_TEST_PASSED)
             notices->passed_day = notices->waiting[i].at_ms / DAY_MS;
+        if (notices->waiting[i].act == PACKET_STARTED)
+            atomic_store(&notices->begun, true);
     }
     notices->waiting_count = 0;
     notices->told = notices->next;

@@ -43,6 +43,9 @@ void notices_begin(struct notices *notices, struct writer *writer);
  * an act that waits are added up. A passed self-test is told once a day. */
 void notices_add(struct notices *notices, const struct packet_notice *notice);
 
+/* Whether a notice PACKET_STARTED is safe: before that nothing is acknowledged, so that a crash cannot hide a start. Any thread. */
+bool notices_have_begun(const struct notices *notices);
+
 /* Note the clocks, each second: a wall clock that went back by over a second against the steady one is told of. */
 void notices_check_clock(struct notices *notices, int64_t wall_ms, int64_t steady_ms);
 

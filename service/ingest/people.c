@@ -212,7 +212,7 @@ static enum MHD_Result finish(struct exchange *exchange)
 
 static bool check_available(struct exchange *exchange)
 {
-    if (exchange->view != NULL && !atomic_load(&exchange->service->ending))
+    if (exchange->view != NULL && !atomic_load(&exchange->service->ending) && notices_have_begun(exchange->service->notices))
         return true;
     failure_set(&exchange->why, "", "the service is starting or ending; try again");
     exchange_refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", 5);

@@ -173,8 +173,13 @@ enum result purges_order(struct purges *purges, uint32_t app, const uint8_t requ
     memcpy(fresh.request, request, sizeof fresh.request);
     pthread_mutex_lock(&purges->lock);
     const struct purge *known = find(purges, app);
-    if (known == NULL || known->stage == RESUMED)
+    bool other = known == NULL || memcmp(known->request, request, sizeof fresh.request) != 0;
+    if (other && (known == NULL || known->stage != ORDERED)) {
         result = replace(purges, &fresh, why);
+    } else if (other) {
+        failure_set(why, "app", "another purge of it is under way");
+        result = RESULT_UNAVAILABLE;
+    }
     pthread_mutex_unlock(&purges->lock);
     return result;
 }

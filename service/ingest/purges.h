@@ -31,8 +31,8 @@ void purges_close(struct purges *purges);
 /* Whether app is purged and not resumed: nothing of it may be taken, and no key made for it. */
 bool purges_holds(struct purges *purges, uint32_t app);
 
-/* Write the order down: RESULT_OK once it is durable. Harmless if the app is purged already, under the order that came
- * first. */
+/* Write the order down: RESULT_OK once it is durable. An order that is known already changes nothing, after a resumption
+ * neither; another one purges the app again. RESULT_UNAVAILABLE while one that came before is not finished. */
 enum result purges_order(struct purges *purges, uint32_t app, const uint8_t request[16], struct failure *why);
 
 /* Carry out what was ordered and is not finished: destroy the keys, send the packets to shards 0 to shards - 1.

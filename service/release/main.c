@@ -119,10 +119,13 @@ static enum result make_whole(struct db *db, const struct publish_head *head)
     enum result code = put_back(db, &why);
     if (code == RESULT_OK)
         code = head_check(db, &head->known, &why);
-    if (code != RESULT_OK && code != last)
+    bool blocked = code != RESULT_OK && code != RESULT_UNAVAILABLE;
+    if (code == RESULT_UNAVAILABLE && code != last)
+        log_event(LOG_LEVEL_WARN, "release.database_away", LOG_FAILURE(code, &why));
+    if (blocked && code != last)
         log_event(LOG_LEVEL_ERROR, "release.blocked", LOG_FAILURE(code, &why));
     last = code;
-    metrics_set(METRIC_RELEASE_BLOCKED, code != RESULT_OK && code != RESULT_UNAVAILABLE);
+    metrics_set(METRIC_RELEASE_BLOCKED, blocked);
     return code;
 }
 

@@ -551,15 +551,14 @@ enum result stream_marks_read(struct stream *stream, uint16_t shard,
 enum result stream_set_aside(
     struct stream *stream, const struct stream_entry *entry, const char *reason, struct failure *why)
 {
-    char shard[8];
+    char shard[8], length[24];
     (void)snprintf(shard, sizeof shard, "%u", (unsigned)entry->shard);
-    const char *const words[] = {
-        "XADD", DEAD_KEY, "MAXLEN", "=", DEAD_ENTRIES, "*", "shard", shard, "id", entry->id, "reason", reason, "p"};
+    (void)snprintf(length, sizeof length, "%zu", entry->bytes == NULL ? (size_t)0 : entry->length);
+    const char *const words[] = {"XADD", DEAD_KEY, "MAXLEN", "=", DEAD_ENTRIES, "*", "shard", shard, "id", entry->id, "reason",
+        reason, "bytes", length};
     struct command command = {0};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         push(&command, words[i]);
-    push_bytes(
-        &command, entry->bytes == NULL ? "" : (const char *)entry->bytes, entry->bytes == NULL ? 0 : entry->length);
     return tell(stream, &command, REDIS_REPLY_STRING, why);
 }
 

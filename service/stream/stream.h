@@ -109,7 +109,8 @@ enum result stream_disk(struct stream *stream, struct stream_disk *disk, struct 
  * background: stream_disk tells. */
 enum result stream_rewrite(struct stream *stream, bool snapshot, struct failure *why);
 
-/* Set an entry aside in `throng:dead`, with its shard, id and a reason (a literal). Capped at 10,000 entries. */
+/* Note in `throng:dead` that an entry cannot be applied: its shard, id and length, and a reason (a literal); not its content, which
+ * may name people and would be there after they were erased. Capped at 10,000 entries. */
 enum result stream_set_aside(struct stream *stream, const struct stream_entry *entry, const char *reason,
     struct failure *why);
 

@@ -25,6 +25,14 @@ static const struct user {
 };
 #define USERS (sizeof users / sizeof *users)
 
+void private_redis_print_users(FILE *out)
+{
+    (void)fputs("user default off resetkeys resetchannels -@all\n", out);
+    for (size_t i = 0; i < USERS; i++)
+        if (strcmp(users[i].name, "admin") != 0)
+            (void)fprintf(out, "user %s on >PASSWORD resetkeys resetchannels %s\n", users[i].name, users[i].rules);
+}
+
 static enum result make_acl(const char *data, struct failure *why)
 {
     char secrets[DATADIR_PATH_BYTES], folder[DATADIR_PATH_BYTES], password[SECRETS_MAX_BYTES], text[2048];

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "schema/failure.h"
@@ -20,6 +21,10 @@
  * strict: appendfsync always. */
 enum result private_redis_plan(const char *data, int64_t memory_bytes, bool strict, struct supervise_service *service,
     struct failure *why);
+
+/* Write the lines of an ACL file for a Redis of the operator's own to out: the programs' users, each with what it may do;
+ * PASSWORD stands for what the operator puts there. */
+void private_redis_print_users(FILE *out);
 
 /* Whether it answers PING to its admin; for supervise_await, with the path of the data directory. */
 bool private_redis_ready(const void *data, pid_t pid);

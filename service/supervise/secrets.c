@@ -11,6 +11,7 @@
 
 static enum result write_file(const char *path, const char *text, struct failure *why)
 {
+    (void)unlink(path); /* what a killed process left, of another user perhaps */
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         failure_set(why, "secrets", "cannot make a file: %s", strerror(errno));

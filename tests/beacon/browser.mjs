@@ -25,7 +25,9 @@ const context = await browser.newContext({viewport: {width: 800, height: 600}});
 if (given.init)
     await context.addInitScript(given.init);
 const page = await context.newPage();
-const errors = [], printed = [];
+const errors = [], printed = [], requests = [];
+// Whatever any page of the browser asks the network for.
+context.on('request', request => requests.push([request.method(), request.resourceType(), request.url()]));
 page.on('pageerror', error => errors.push(String(error)));
 page.on('console', message => (message.type() === 'error' ? errors : printed).push(message.text()));
 const status = (of = page) => of.evaluate(() => throng.status());
@@ -135,13 +137,14 @@ const scenarios = {
         await page.evaluate(() => throng.track('signup', {method: 'email'}));
         await sleep(2500);
         const held = await status(), before = await seen();
+        const stored = await page.evaluate(() => [localStorage.length, sessionStorage.length]);
         await page.evaluate(given => throng.consent(given), given.consent);
         await sleep(2500);
         const after = await status();
         await page.evaluate(() => throng.consent(false));
         await page.evaluate(() => throng.track('signup', {method: 'email'}));
         await sleep(1500);
-        return {held, before, after, end: await status()};
+        return {held, before, stored, after, end: await status()};
     },
     async optOut() {
         await page.goto(at('/'));
@@ -158,6 +161,34 @@ const scenarios = {
         await page.evaluate(() => throng.optOut(false));
         await page.reload();
         return {out, next, back: await settled()};
+    },
+    async optOutElsewhere() {
+        const other = await context.newPage();
+        await page.goto(at('/'));
+        await other.goto(at('/'));
+        await Promise.all([settled(page), settled(other)]);
+        await page.evaluate(() => throng.optOut());
+        await other.evaluate(() => throng.track('signup', {method: 'email'}));
+        await sleep(1500);
+        return status(other);
+    },
+    async full() {
+        await page.goto(at('/'));
+        await page.evaluate(count => {
+            for (let i = 0; i < count; i++)
+                throng.track('burst', {n: i});
+        }, given.count);
+        const held = await status();
+        await page.evaluate(() => throng.consent(false));
+        await sleep(1500);
+        return {held, after: await status()};
+    },
+    // A script that the policy does not know is not run, and ours is.
+    async csp() {
+        await page.goto(at('/story/1'));
+        const uninvited = await page.evaluate(() => window.uninvited);
+        const refused = errors.splice(0).filter(text => /Content Security Policy/.test(text)).length;
+        return {uninvited, refused, ...await settled()};
     },
     async clock() {
         await page.goto(at('/'));
@@ -218,6 +249,20 @@ const scenarios = {
         await sleep(1000);
         return {grown};
     },
+    // One sign of a person, and a while without; then signs that nobody sees the page with.
+    async idle() {
+        await page.goto(at('/story/1'));
+        await page.mouse.move(10, 10);
+        await sleep(40000);
+        await page.evaluate(() => Object.defineProperty(document, 'hidden', {value: true, configurable: true}));
+        for (let i = 0; i < 4; i++) {
+            await page.mouse.move(20 + i, 10);
+            await sleep(1000);
+        }
+        await page.goto('about:blank');
+        await sleep(1000);
+        return {};
+    },
     async scroll() {
         await page.goto(at('/story/1'));
         for (const top of [500, 100, 1500, 5000]) {
@@ -249,6 +294,8 @@ const scenarios = {
         return page.evaluate(() => [localStorage.length, {...sessionStorage}, document.cookie]);
     },
     async debug() {
+        const values = [];
+        page.on('console', message => values.push(Promise.all(message.args().map(value => value.jsonValue()))));
         await page.goto(at('/story/1'));
         await settled();
         await page.evaluate(() => {
@@ -256,7 +303,7 @@ const scenarios = {
             throng.track('unheard_of');
         });
         await page.waitForFunction(() => throng.status().rejected > 0, null, {timeout: 10000});
-        return {printed, found: await status()};
+        return {printed: await Promise.all(values), found: await status()};
     },
     // Without keepalive in fetch (Firefox before 133), what is left behind goes by sendBeacon.
     async old() {
@@ -273,7 +320,20 @@ const scenarios = {
                 throng.track('burst', {n: i});
             location.href = 'about:blank';
         }, given.count);
-        return {arrived: await arrived(given.count + 1)};
+        const all = await arrived(given.least ?? given.count + 1);
+        await sleep(given.least ? 2000 : 0);
+        return {arrived: all};
+    },
+    // The page's own handlers come after the beacon's, and what they say still leaves.
+    async last_words() {
+        await page.goto(at('/'));
+        await page.evaluate(() => {
+            addEventListener('pagehide', () => throng.track('download'));
+            document.addEventListener('visibilitychange', () => throng.track('signup', {method: 'email'}));
+            throng.track('outbound', {to: 'docs'});
+            location.href = 'about:blank';
+        });
+        return {arrived: await arrived(4)};
     },
     // Main-thread time of the beacon's own code, by Chromium's profiler; and of everything, with and without it.
     async cost() {
@@ -299,10 +359,17 @@ const scenarios = {
         }, [given.module, given.options]);
         return settled();
     },
+    async recipe() {
+        await page.goto(at('/'));
+        const first = await arrived(1);
+        for (const path of given.paths)
+            await page.evaluate(path => window.go ? go(path) : history.pushState({}, '', path), path);
+        return {first, all: await arrived(1 + given.paths.length)};
+    },
 };
 
 try {
-    console.log(JSON.stringify({result: await scenarios[scenario](), errors}));
+    console.log(JSON.stringify({result: await scenarios[scenario](), errors, requests}));
 } finally {
     await browser.close();
 }

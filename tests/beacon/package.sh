@@ -2,7 +2,7 @@
 # package.sh BEACON: the script that is served is small enough, it and its compressed form are what its source gives, and the
 # package suits those who import it. 77 if what `npm ci` in BEACON installs is not there (what needs no node is checked all the same).
 set -eu
-beacon=$1
+beacon=$(cd "$1" && pwd)
 limit=1536
 
 size=$(gzip -9nc <"$beacon/embedded/beacon.js" | wc -c)

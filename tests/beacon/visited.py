@@ -122,8 +122,11 @@ class Site:
             f"connect-src {self.gateway.origin} {self.pages.origin} {self.ingest}; require-trusted-types-for 'script'; "
             "base-uri 'none'; form-action 'self'", 'Set-Cookie': 'private=secret-cookie; Path=/'}
         self.body = ''
+        self.tag = None  # in the place of the script's tag
 
     def page(self, path):
+        if self.tag is not None:
+            return f'<!doctype html><html><head><title>secret-title</title>{self.tag}</head><body>{self.body}</body></html>'
         names = {'bots': 'yes', **self.attributes}
         attributes = ' '.join(f"data-{name.replace('_', '-')}='{value}'" for name, value in names.items() if value is not None)
         return f"""<!doctype html><html><head><meta charset="utf-8"><title>secret-title</title>

@@ -118,6 +118,7 @@ class Attacks(outsiders.Outsiders, unittest.TestCase):
             cls.add(definition(name, preset))
             cls.load(name, crowd(150))
             cls.throng.seal(name, str(THROUGH))
+        cls.throng.wait_logged() # a row tells the place of its entry as soon as that has one: from then on it stays as it is
         cls.key = cls.throng.cli('key', 'add', '--scope', 'admin').strip()
 
     @staticmethod

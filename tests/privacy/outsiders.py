@@ -211,9 +211,14 @@ class Outsiders:
             AND has_any_column_privilege('throng_read', c.oid, 'SELECT')""")}
 
     def unreleased(self):
-        """Of what readers can read, what is no release, no plan, no entry of the trail and no declaration: nothing but a test app's."""
-        return {name for name in self.readable() if not name.startswith(('release.', 'live.'))} - {'audit.outbox', 'config.installation',
-            'config.app', 'config.definition', 'config.reader_key'}
+        """Of what readers can read, what is no release, no plan, nothing of the trail and its log, no declaration, and not what became
+        of requests and incidents, which the trail tells too: nothing but a test app's."""
+        declared = {f'config.{name}' for name in ('installation', 'app', 'definition', 'reader_key')}
+        log = {f'audit.{name}' for name in ('outbox', 'pending', 'entry', 'tile', 'checkpoint', 'log_key', 'pruned', 'witness')}
+        # Columns that name nobody; an answer is sealed to the key of whoever asked.
+        requests = {f'subject.{name}' for name in ('request', 'answer', 'purge', 'purged_shard', 'retention', 'backup')}
+        return {name for name in self.readable() if not name.startswith(('release.', 'live.'))} - declared - log - requests - {
+            'config.incident'}
 
     def false_leaves(self, app):
         """Entries of the trail that do not say exactly what the rows of their release say."""

@@ -31,7 +31,7 @@ STATE = {'throng_owner': ALL, 'throng_state': WRITE}
 SUMS = {**STATE, 'throng_release': READ}
 LIVE = {**STATE, 'throng_read': READ}
 TABLES = {
-    'throng_meta.migration': {},
+    'throng_meta.migration': {'throng_read': READ},
     'audit.outbox': {'throng_read': READ, 'throng_audit': READ},
     **{f'audit.{name}': {'throng_read': READ, 'throng_audit': READ}
         for name in ('pending', 'entry', 'tile', 'checkpoint', 'log_key', 'pruned')},
@@ -72,6 +72,7 @@ TABLES.update({
     'subject.mark': STATE, 'subject.key_life': STATE, 'subject.expired': STATE, 'subject.self_test': STATE,
     'subject.account': {'throng_owner': ALL, 'throng_state': ['select', 'update']},
     'config.incident': {'throng_owner': ALL, 'throng_read': READ},
+    'config.annotation': {'throng_owner': ALL, 'throng_read': READ},
 })
 # Rights to single columns, beyond those to the table.
 COLUMNS = {('throng_state', 'subject.request'): {'purged_at': 'update', 'purged_leaf': 'update'},

@@ -21,11 +21,13 @@ import throng
 HOST = '127.0.0.1'
 SUPERUSER = 'throng_super'
 ROLES = {'aggregate': 'throng_state', 'release': 'throng_release', 'api': 'throng_read'}
-ACL = """user default off
-user ingest on >ingest-pw -@all +xadd +hget +time +ping +auth +config|get %W~throng:{*} %R~throng:catalogue
-user aggregate on >aggregate-pw -@all +xread +xrange +xtrim +xlen +xadd +hset +hget +time +ping +auth +config|get +info \
-%RW~throng:{*} %RW~throng:catalogue %W~throng:dead
-"""
+def acl():
+    """The users that the documentation has, with passwords."""
+    printed = subprocess.run([os.path.join(throng.BUILD, 'throng'), 'config', '--redis-users'], check=True, capture_output=True,
+        text=True).stdout
+    return ''.join(line.replace('>PASSWORD', f'>{line.split()[1]}-pw') + '\n' for line in printed.splitlines())
+
+
 NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
 
@@ -50,7 +52,7 @@ class House:
         self.write('redis/redis.conf', 'port 0\n' f'bind {HOST}\ntls-port {self.redis_port}\ntls-auth-clients no\n'
             f'tls-cert-file {self.path("server.crt")}\ntls-key-file {self.path("server.key")}\n'
             f'tls-ca-cert-file {self.path("ca.crt")}\ndir {self.path("redis")}\nsave ""\nappendonly yes\nappendfsync no\n'
-            f'maxmemory-policy noeviction\n{ACL}')
+            f'maxmemory-policy noeviction\n{acl()}')
         self.give()
 
     def path(self, name):

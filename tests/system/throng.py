@@ -581,6 +581,12 @@ class Throng:
             return rows and rows[0][0]
         wait_for(lambda: self.quiet(done), seconds, f'the release of {name} through {day}', 0.1)
 
+    def wait_logged(self, seconds=60):
+        """Wait until every entry of the trail has its place in the log, under a signed checkpoint."""
+        wait_for(lambda: self.quiet(lambda: self.sql("""SELECT NOT EXISTS (SELECT FROM audit.pending) AND
+            (SELECT max(size) FROM audit.checkpoint) = (SELECT count(*) FROM audit.entry)""") == [(True,)]), seconds,
+            'a checkpoint over the whole trail')
+
     def seal(self, name, through, *more):
         self.cli('seal', '--app', name, '--through', through, *more)
         self.wait_released(name, through)

@@ -101,9 +101,14 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         counts[what] = (counts[what] | 0) + count;
         counts.waiting -= count;
     };
-    const state = () => opted ? 'optOut' : n.globalPrivacyControl ? 'gpc' : n.doNotTrack == 1 ? 'dnt' :
+    const state = () => {
+        try {
+            opted = localStorage.throng; // another tab may have set it
+        } catch {} // a browser may forbid all storage
+        return opted ? 'optOut' : n.globalPrivacyControl ? 'gpc' : n.doNotTrack == 1 ? 'dnt' :
         n.webdriver && !o.bots ? 'bot' : (o.consent as boolean) == false ? 'consent' :
         (o.consent as string)?.[0] || d.prerendering ? 'waiting' : 'on';
+    };
 
     const flush = async (hiding?: unknown) => {
         const why = state();
@@ -118,21 +123,21 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         const batch = queue.splice(0, BATCH_EVENTS);
         const body = JSON.stringify({key: o.key, consent: o.consent, sent_at, source,
             events: batch.map(event => ({...event, session, ts: Math.round(sent_at - now() + event.ts)}))});
-        room -= body.length;
+        const keepalive = (room -= body.length) > 0; // before more is taken below
         log?.(body);
-        if (hiding && room > 0)
+        if (hiding && keepalive)
             flush(1);
         try {
             if (hiding && !('keepalive' in Request.prototype))
                 throw n.sendBeacon(o.events, body); // and once more if the page lives on: it counts once
-            const answer = await fetch(o.events, {method: 'POST', body, keepalive: room > 0, credentials: 'omit', referrer: ''});
+            const answer = await fetch(o.events, {method: 'POST', body, keepalive, credentials: 'omit', referrer: ''});
             const status = answer.status;
             let result = await answer.json();
             log?.(status, result);
             if (status == 429 || status > 499)
                 throw 0;
             if (status > 299)
-                result = {['http' + status]: batch.length};
+                result = {['http' + status]: batch};
             for (const what in result) // accepted, rejected (a list), dropped
                 settle(what, result[what].length ?? result[what]);
             pause = 0;
@@ -151,7 +156,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         counts.waiting++;
         engaged = 0;
         if (d.hidden)
-            flush();
+            flush(room > 0 && !pause); // it may be the last chance
     };
 
     const view = (page: string) => {
@@ -163,7 +168,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
     /* Whatever happens, and every second: time counts for a while after each sign of a person, while the page is seen
      * and has the focus; the first view counts once it is seen. */
     const notice = (event: {type?: string} | 0) => {
-        const type = (event as {type?: string}).type, gone = type == 'pagehide', hiding = d.hidden || gone, t = now();
+        const type = (event as {type?: string}).type, hiding = d.hidden || type == 'pagehide', t = now();
         if (hiding || !d.hasFocus())
             active = 0;
         else if (event)
@@ -176,14 +181,14 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
             view(path);
         if (o.engaged && engaged > (hiding ? 0 : 1e4 + t / 4))
             track(o.engaged);
-        if (gone)
+        if (type == 'pagehide')
             last = '';
         if (type == 'online')
             again = 0;
         for (let depth; type == 'scroll' && (depth = o.scroll?.split(',')[bucket] as unknown as number) <=
             (scrollY + innerHeight) / d.body.scrollHeight * 101; bucket++)
-            track('scroll', {depth});
-        if (/click/.test(type!) && (event as MouseEvent).button < 2) {
+            track(type, {depth});
+        if ((event as MouseEvent).button < 2 && /click/.test(type!)) {
             const data = ((event as MouseEvent).target as Element).closest<HTMLElement>('[data-throng]')?.dataset;
             if (data)
                 track(data.throng!, JSON.parse(data.throngProps || 0 as never));
@@ -191,16 +196,13 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         flush(event && hiding);
     };
 
-    try {
-        opted = localStorage.throng;
-    } catch {} // a browser may forbid all storage
     if (o.sources) {
         const utm = l.search.match(/utm_source=[^&]*/) as unknown as string;
         let host = d.referrer.split('/')[2];
         if (utm || host != l.host) {
             for (from = o.sources[utm]; host && !from; host = host.replace(/[^.]*.?/, ''))
                 from = o.sources[host];
-            from ||= utm || d.referrer ? 'other' : 'direct';
+            from ||= utm || host == '' ? 'other' : 'direct';
         }
     }
     'scroll click auxclick pagehide online keyup pointermove visibilitychange'.split(' ').map(name =>
@@ -209,8 +211,8 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
     notice({});
 
     return {
-        track,
         page: view,
+        track,
         user(id) {
             o.user = id;
         },

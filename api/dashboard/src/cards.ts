@@ -93,7 +93,7 @@ export function seriesCard({context, subject, loaded, hero, aside, href, marks}:
     const readout = h('p', {class: 'readout'}, rest);
     readout.setAttribute('aria-live', 'polite');
     const lines: Line[] = [{label: 'This range', points: loaded.periods.map(period => map.get(period) ?? null), colour: 0}];
-    if (context.state.compare)
+    if (context.state.compare && loaded.before.size > 0)
         lines.push({label: 'Range before', points: loaded.periods.map(period => loaded.before.get(period)?.[0] ?? null), colour: 5, dashed: true, unbanded: !hero});
     const data = tableBehind(subject.title, () => seriesTable(subject.title, subject, loaded, rows));
     const more = loaded.series?.notice ? [h('p', {class: 'hint'}, loaded.series.notice)] : [];
@@ -106,7 +106,7 @@ export function seriesCard({context, subject, loaded, hero, aside, href, marks}:
         chart({label: `${subject.title} by ${loaded.interval}`, periods: loaded.periods, interval: loaded.interval!, unit: subject.unit, metric: subject.metric, lines,
             height: hero ? 300 : 84, spark: !hero, readout, rest, marks}),
         readout,
-        hero && context.state.compare && legend(lines),
+        hero && lines.length > 1 && legend(lines),
         hero && sumOf(subject, rows), hero && suppressedHint(loaded, rows),
         h('footer', {class: 'card-foot'}, data, leafOf(newest)));
 }
@@ -185,7 +185,7 @@ export interface Entry {
 
 // Values of one period side by side, the largest first; those that are suppressed stand below, and look it.
 export function rankedList(context: Context, label: string, subject: Subject, loaded: Loaded, entries: Entry[]): HTMLElement {
-    const top = most(entries.map(entry => entry.row));
+    const largest = most(entries.map(entry => entry.row)), top = subject.unit === 'ratio' ? Math.max(1, largest) : largest;
     const shown = entries.filter(entry => entry.row.value !== null).sort((a, b) => b.row.value! - a.row.value!);
     const hidden = entries.filter(entry => entry.row.value === null);
     const line = (entry: Entry) => {
@@ -199,7 +199,7 @@ export function rankedList(context: Context, label: string, subject: Subject, lo
             button,
             bar(entry.row, top),
             entry.row.value !== null && h('span', {class: 'rank-bounds'}, entry.row.reliability === 'exact' ? null : intervalText(entry.row, subject.unit, subject.metric),
-                found !== null && found.clear && found.ratio !== null && h('span', {class: found.difference > 0 ? 'moved up' : 'moved down'},
+                found !== null && found.clear && found.ratio !== null && Math.abs(found.ratio) >= .005 && h('span', {class: found.difference > 0 ? 'moved up' : 'moved down'},
                     `${found.difference > 0 ? ' ▲' : ' ▼'} ${Math.abs(found.ratio * 100).toFixed(0)} %`), entry.beside));
     };
     return h('ol', {class: 'ranks', 'aria-label': label}, shown.map(line), hidden.map(line));

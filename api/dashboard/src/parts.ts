@@ -140,7 +140,7 @@ export function change(now: Bounded, before: Bounded | null | undefined): {ratio
 export function changeChip(now: Bounded, before: Bounded | null | undefined, versus: string, unit: string): Child {
     const found = change(now, before);
     if (found === null)
-        return h('span', {class: 'chip quiet'}, `${versus}: nothing to compare`);
+        return h('span', {class: 'chip quiet'}, `no number ${versus.replace(/^on /, 'in ')}`);
     const arrow = found.difference > 0 ? '▲' : found.difference < 0 ? '▼' : '■';
     const points = unit === 'ratio';
     const size = points ? `${Math.abs(found.difference * 100).toFixed(1)} points` : found.ratio === null ? number(Math.abs(found.difference), unit)

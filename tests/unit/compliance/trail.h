@@ -170,7 +170,7 @@ static void trail_service(struct trail_fixture *fixture)
     trail_add(fixture, "state_expired", "story", "ok", 0, "{\"day\":\"2026-01-02\",\"people\":8}");
     trail_add(fixture, "mark_expired", "", "ok", 0, "{\"count\":1}");
     trail_add(fixture, "export_made", "", "ok", 0, "{\"hash\":\"" TRAIL_HEX "\",\"size\":3}");
-    trail_add(fixture, "restored", "", "ok", 0, "{\"from_size\":2,\"to_size\":4}");
+    trail_add(fixture, "restored", "", "ok", 0, "{\"from_size\":2,\"to_size\":2}");
     trail_add(fixture, "trail_read", "", "ok", 0, "{\"counts\":[[\"entries\",5]],\"hour_ms\":1767333600000,\"reads\":5}");
     trail_add(fixture, "log_key_rotated", "", "ok", 0, "{\"new\":\"log+1+one\",\"old\":null}");
     trail_add(fixture, "log_key_rotated", "", "ok", 0, "{\"new\":\"log+2+two\",\"old\":\"log+1+one\"}");

@@ -39,6 +39,8 @@ function latestText(insight: Insight, alarm: number): Child {
         latest.anomaly ? `That is an anomaly (${alarm} or more).` : 'Nothing unusual.');
 }
 
+const lift = (value: number) => Math.abs(value) < .5 ? '0' : `${value > 0 ? '+' : '−'}${number(Math.abs(value), 'users')}`;
+
 function seasonBars(insight: Insight): Child {
     const {season} = insight;
     if (season === null)
@@ -47,7 +49,7 @@ function seasonBars(insight: Insight): Child {
     return h('figure', {class: 'season'}, h('figcaption', {}, 'How each weekday lies from the level'),
         h('ul', {}, season.map((value, i) => h('li', {}, h('span', {class: 'hint'}, WEEKDAYS[i]),
             h('span', {class: 'lift', 'aria-hidden': 'true'}, styled(h('span', {class: value < 0 ? 'below' : 'above'}), {height: `${Math.abs(value) / top * 50}%`})),
-            h('span', {}, `${value > 0 ? '+' : value < 0 ? '−' : ''}${number(Math.abs(value), 'users')}`)))));
+            h('span', {}, lift(value))))));
 }
 
 async function insightCard(context: Context, all: Insights, insight: Insight): Promise<HTMLElement> {

@@ -21,9 +21,11 @@ function gridOf(rows: Row[]): Grid {
     return {cells, cohorts: [...new Set(rows.map(row => row.cohort!))], columns: [...new Set(rows.map(row => row.n!))].filter(n => n > 0).sort((a, b) => a - b)};
 }
 
-// Over complete cells, weighted by the size of their cohorts.
+// Over complete cells, weighted by the size of their cohorts. The noises of cells and of sizes are independent: they add by squares
+// (the ratio's first-order error).
 export function average(grid: Grid, n: number): Bounded | null {
-    let came = 0, size = 0, variance = 0, exact = true;
+    const square = (of: Bounded) => (((of.high ?? of.value!) - (of.low ?? of.value!)) / 2) ** 2;
+    let came = 0, size = 0, cells = 0, sizes = 0, exact = true;
     for (const cohort of grid.cohorts) {
         const cell = grid.cells.get(`${cohort} ${n}`), first = grid.cells.get(`${cohort} 0`);
         if (cell?.value == null || first?.value == null || first.value <= 0)
@@ -31,11 +33,12 @@ export function average(grid: Grid, n: number): Bounded | null {
         came += cell.value;
         size += first.value;
         exact = exact && cell.reliability === 'exact';
-        variance += (((cell.high ?? cell.value) - (cell.low ?? cell.value)) / 2) ** 2;
+        cells += square(cell);
+        sizes += square(first);
     }
     if (size === 0)
         return null;
-    const value = came / size, half = Math.sqrt(variance) / size;
+    const value = came / size, half = Math.sqrt(cells + value ** 2 * sizes) / size;
     return {value, low: Math.max(0, value - half), high: value + half, reliability: exact ? 'exact' : 'high'};
 }
 

@@ -153,6 +153,31 @@ static void test_twice(void **state)
     }
 }
 
+/* What a restored database had lost may be done, and said, again. */
+static void test_twice_for_it_was_lost(void **state)
+{
+    (void)state;
+    static const char *const acts[] = {"app_added", "key_born", "request_received", "ingestion", "incident_opened", "backup_made"};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        for (int more = 0; more < 2; more++) { /* without the act among what was lost, and with it */
+            struct trail_fixture fixture;
+            struct seen seen;
+            char lost[80];
+            trail_begin_fixture(&fixture);
+            size_t first = trail_find(&fixture, acts[i], 0), last = trail_find(&fixture, "restored", 0);
+            fixture.leaves[fixture.count] = strdup(fixture.leaves[first]);
+            fixture.source.checkpoint.size = ++fixture.count;
+            assert_true(first < last);
+            (void)snprintf(lost, sizeof lost, "\"from_size\":0,\"to_size\":%zu", first + (size_t)more);
+            trail_replace(&fixture.leaves[last], "\"from_size\":2,\"to_size\":2", lost);
+            check(&fixture, &seen);
+            if ((strstr(seen.text, " before, with entry ") == NULL) != (more == 1))
+                fail_msg("%s again: \"%s\"", acts[i], seen.text);
+            trail_end_fixture(&fixture);
+        }
+    }
+}
+
 static void test_database(void **state)
 {
     (void)state;
@@ -264,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_right),
         cmocka_unit_test(test_planted),
         cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_twice_for_it_was_lost),
         cmocka_unit_test(test_database),
         cmocka_unit_test(test_definitions),
         cmocka_unit_test(test_patience),

@@ -62,14 +62,38 @@ static void an_order_survives(void **state)
     purges_close(purges);
 }
 
+static void write_file(const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    (void)fclose(file);
+}
+
+/* What is known changes nothing, least of all what was collected since; another order purges anew. */
+static void another_order_purges_again(void **state)
+{
+    (void)state;
+    struct failure why = {0};
+    static const uint8_t other[16] = {9};
+    write_file("5 01020300000000000000000000000000 12 resumed\n6 01020300000000000000000000000000 12 sent\n");
+    struct purges *purges = open_purges();
+    assert_int_equal(purges_order(purges, 5, request, &why), RESULT_OK);
+    assert_false(purges_holds(purges, 5));
+    assert_int_equal(purges_order(purges, 5, other, &why), RESULT_OK);
+    assert_true(purges_holds(purges, 5));
+    assert_int_equal(purges_order(purges, 5, request, &why), RESULT_UNAVAILABLE); /* one is under way */
+    assert_int_equal(purges_order(purges, 6, other, &why), RESULT_OK);
+    assert_int_equal(purges_resume(purges, 6, &why), RESULT_UNAVAILABLE); /* to be carried out */
+    purges_close(purges);
+}
+
 static void a_damaged_file_is_refused(void **state)
 {
     (void)state;
     struct purges *purges = NULL;
     struct failure why = {0};
-    FILE *file = fopen(path, "we");
-    (void)fputs("5 00 12 ordered\n", file);
-    (void)fclose(file);
+    write_file("5 00 12 ordered\n");
     assert_int_equal(purges_open(folder, &purges, &why), RESULT_CORRUPT);
     assert_null(purges);
 }
@@ -125,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_order_survives, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_order_purges_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_came_before_is_taken_out, set_up, tear_down),
     };

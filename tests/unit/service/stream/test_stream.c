@@ -397,6 +397,20 @@ static void test_foreign_entries(void **state)
     assert_ok(stream_set_aside(out, &entries[2], "unknown_version", &why), &why);
     assert_ok(stream_set_aside(out, &entries[0], "no_packet", &why), &why);
     assert_int_equal(root(NULL, "XLEN throng:dead"), 2);
+    /* Where it stood and how long it was; nothing that was in it. */
+    redisContext *redis = root_connect();
+    assert_non_null(redis);
+    redisReply *reply = redisCommand(redis, "XRANGE throng:dead - + COUNT 1");
+    assert_true(reply != NULL && reply->elements == 1);
+    const redisReply *fields = reply->element[0]->element[1];
+    static const char *const names[] = {"shard", "id", "reason", "bytes"};
+    assert_int_equal(fields->elements, 8);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(fields->element[2 * i]->str, names[i]);
+    assert_string_equal(fields->element[5]->str, "unknown_version");
+    assert_string_equal(fields->element[7]->str, "4");
+    freeReplyObject(reply);
+    redisFree(redis);
     stream_free(out);
 }
 

@@ -2,12 +2,12 @@
  * Answers as JSON: their rows, and what of a declared thing stands beside them.
  *
  * Sees:     released numbers and declared names.
- * Uses:     api/series, jansson.
+ * Uses:     api/series; jansson.
  * Threads:  pure functions.
  * Failure:  as jansson: members are missing where memory is.
  */
-#ifndef THRONG_API_ROWS_H
-#define THRONG_API_ROWS_H
+#ifndef THRONG_SERIES_ROWS_H
+#define THRONG_SERIES_ROWS_H
 
 #include <jansson.h>
 

@@ -1,4 +1,4 @@
-#include "api/rows.h"
+#include "api/series/rows.h"
 
 #include <string.h>
 
