@@ -294,6 +294,12 @@ class Api(unittest.TestCase):
         self.assertEqual([one['explanation'] for one in self.get('/v1/apps/empty/insights', status=200)[1]['insights']],
             3 * ['nothing is released of it'])
 
+    def test_notes(self):
+        self.throng.cli('note', 'add', '--app', 'shop', '--day', '2026-04-02', 'Release 2.4')
+        _, answer, _ = self.get('/v1/apps/shop/notes', status=200)
+        self.assertEqual([(note['day'], note['text']) for note in answer['notes']], [('2026-04-02', 'Release 2.4')])
+        self.assertEqual(self.get('/v1/apps/empty/notes', status=200)[1]['notes'], [])
+
     def test_faulty_requests(self):
         base = '/v1/apps/shop/metrics/active_users'
         for query, field in (('interval=year', 'interval'), ('from=2026-02-30', 'from'), ('to=yesterday', 'to'),
