@@ -133,14 +133,14 @@ BEGIN
     PERFORM audit.place(first, ids, levels, indexes, tiles);
 END $$;
 
--- Drop the bodies of the entries below an index; their hashes stay. `leaf` is the act that says so, and must be in the log by
+-- Drop the bodies of the entries below an index, a multiple of 256 (a bundle of entries is whole or gone); their hashes stay. `leaf` is the act that says so, and must be in the log by
 -- then. Changes of the log's own key are never dropped: they are few, and tell which key signed what.
 CREATE FUNCTION audit.prune(below bigint, leaf uuid) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM audit.entry AS e JOIN audit.outbox AS o USING (id) WHERE e.id = prune.leaf AND
+    IF below % 256 <> 0 OR NOT EXISTS (SELECT FROM audit.entry AS e JOIN audit.outbox AS o USING (id) WHERE e.id = prune.leaf AND
         e.act = 'trail_pruned' AND e.index >= prune.below AND
         convert_from(o.leaf, 'UTF8')::jsonb->'data'->>'below' = prune.below::text) THEN
         RAISE EXCEPTION 'no such pruning is in the log' USING ERRCODE = 'check_violation';

@@ -146,6 +146,7 @@ static enum result count_test(struct telling *telling, struct failure *why)
 
 static enum result tell(struct telling *telling, struct failure *why)
 {
+    enum result result;
     switch (telling->notice->act) {
     case PACKET_KEY_BORN:
         return tell_key(telling, "key_born", why);
@@ -162,7 +163,9 @@ static enum result tell(struct telling *telling, struct failure *why)
     case PACKET_CLOCK_STEPPED_BACK:
         return tell_count(telling, "clock_stepped_back", "ms", true, why);
     case PACKET_STARTED:
-        return tell_start(telling, why);
+        result = tell_start(telling, why);
+        trail_free(&telling->trail);
+        return result == RESULT_OK ? tell_count(telling, "node_announced", NULL, true, why) : result;
     case PACKET_STOPPED:
         return tell_count(telling, "daemon_stopped", NULL, false, why);
     case PACKET_SELF_TEST_FAILED:

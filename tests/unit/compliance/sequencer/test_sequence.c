@@ -362,14 +362,14 @@ static void test_pruned(void **state)
 {
     (void)state;
     uint64_t before = check_newest();
-    cluster_sql("SELECT audit.append(u, 'trail_pruned', convert_to(format('{\"act\":\"trail_pruned\",\"at\":1,\"data\":{\"below\":3000},\"id\":\"%s\","
+    cluster_sql("SELECT audit.append(u, 'trail_pruned', convert_to(format('{\"act\":\"trail_pruned\",\"at\":1,\"data\":{\"below\":2816},\"id\":\"%s\","
                 "\"tenant\":\"\",\"v\":1}', u), 'UTF8')) FROM (SELECT gen_random_uuid() AS u OFFSET 0) AS g");
-    PGresult *result = PQexec(cluster.reader, "SELECT audit.prune(3000, id) FROM audit.outbox WHERE act = 'trail_pruned'");
+    PGresult *result = PQexec(cluster.reader, "SELECT audit.prune(2816, id) FROM audit.outbox WHERE act = 'trail_pruned'");
     assert_int_equal(PQresultStatus(result), PGRES_FATAL_ERROR); /* it is not in the log yet */
     PQclear(result);
     assert_int_equal(look(), RESULT_OK);
-    int64_t keys = cluster_number("SELECT count(*) FROM audit.entry WHERE act = 'log_key_rotated' AND index < 3000");
-    assert_int_equal(cluster_number("SELECT audit.prune(3000, id) FROM audit.outbox WHERE act = 'trail_pruned'"), 3000 - keys);
+    int64_t keys = cluster_number("SELECT count(*) FROM audit.entry WHERE act = 'log_key_rotated' AND index < 2816");
+    assert_int_equal(cluster_number("SELECT audit.prune(2816, id) FROM audit.outbox WHERE act = 'trail_pruned'"), 2816 - keys);
     for (int i = 0; i < 60; i++)
         assert_int_equal(look(), RESULT_OK); /* a whole round over the log */
     assert_int_equal(cluster_number("SELECT max(size) FROM audit.checkpoint"), before + 1);

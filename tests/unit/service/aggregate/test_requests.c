@@ -591,8 +591,8 @@ static void other_notices_have_their_leaves(void **unused)
     check(caretaker_tell_days(bed.state, bed.shard.directory, today + 1, &why), &why);
     expect("SELECT act || ' ' || string_agg(k, ',' ORDER BY k) FROM (SELECT act, jsonb_object_keys(convert_from(leaf,"
            " 'UTF8')::jsonb->'data') AS k FROM audit.outbox WHERE act IN ('spool_replayed', 'clock_stepped_back',"
-           " 'daemon_started', 'self_test_failed', 'self_test_passed')) l GROUP BY act ORDER BY 1",
-        "clock_stepped_back ms,node\ndaemon_started binary,configuration,version\nself_test_failed places\n"
+           " 'daemon_started', 'node_announced', 'self_test_failed', 'self_test_passed')) l GROUP BY act ORDER BY 1",
+        "clock_stepped_back ms,node\ndaemon_started binary,configuration,version\nnode_announced node\nself_test_failed places\n"
         "self_test_passed places,runs\nspool_replayed entries,node\n");
     expect("SELECT convert_from(leaf, 'UTF8')::jsonb->'data'->>'runs' FROM audit.outbox WHERE act = 'self_test_passed'", "2\n");
 }
