@@ -63,6 +63,15 @@ static double median_at(const struct insight_value *values, size_t count, size_t
     return median(list, found);
 }
 
+/* How many of the values at first, first + step, … are known. */
+static size_t known_at(const struct insight_value *values, size_t count, size_t first, size_t step)
+{
+    size_t found = 0;
+    for (size_t i = first; i < count; i += step)
+        found += values[i].known;
+    return found;
+}
+
 /* The level at place -1, slope and season of the first values, and how far they lie off. */
 static void begin(struct smoother *smoother, const struct insight_value *values, size_t count)
 {
@@ -71,7 +80,9 @@ static void begin(struct smoother *smoother, const struct insight_value *values,
     smoother->slope = first_slope(values, count, season);
     double level = median_at(values, count, 0, 1, smoother->slope, 0);
     for (size_t place = 0; season > 1 && place < season; place++) {
-        smoother->seasons[place] = median_at(values, count, place, season, smoother->slope, level);
+        /* of one or two values an odd one would be the median */
+        smoother->seasons[place] = known_at(values, count, place, season) < 3 ? 0
+            : median_at(values, count, place, season, smoother->slope, level);
         mean += smoother->seasons[place] / (double)season;
     }
     for (size_t place = 0; season > 1 && place < season; place++)
