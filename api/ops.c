@@ -21,7 +21,7 @@ struct label_set {
 /* A label's name as a literal: it is one of few. */
 static const char *label_name(const char *text, size_t length)
 {
-    static const char *const names[] = {"result", "endpoint", "code", "name", "peer", "le", "state"};
+    static const char *const names[] = {"result", "endpoint", "code", "name", "peer", "le", "state", "reason"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strlen(names[i]) == length && strncmp(names[i], text, length) == 0)
             return names[i];

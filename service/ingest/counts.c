@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/base/metrics.h"
+
 struct row {
     uint32_t app;
     uint64_t count[PACKET_REASONS];
@@ -64,6 +66,13 @@ static struct row *find(struct counts *counts, uint32_t app)
     return insert(counts, low, app);
 }
 
+/* Which metric a reason is counted by. */
+static const enum metric_id metric_of[PACKET_REASONS] = {
+#define REASON(id, name, kind) [PACKET_REASON_##id] = METRIC_REFUSED_##id,
+#include "schema/reason.def"
+#undef REASON
+};
+
 void counts_add(struct counts *counts, uint32_t app, const uint32_t reasons[PACKET_REASONS])
 {
     uint32_t any = 0;
@@ -76,6 +85,9 @@ void counts_add(struct counts *counts, uint32_t app, const uint32_t reasons[PACK
     for (size_t r = 0; r < PACKET_REASONS && row != NULL; r++)
         row->count[r] += reasons[r];
     pthread_mutex_unlock(&counts->lock);
+    for (size_t r = 0; r < PACKET_REASONS; r++)
+        if (reasons[r] > 0)
+            metrics_add(metric_of[r], reasons[r]);
 }
 
 size_t counts_take(struct counts *counts, struct packet_count *rows)
