@@ -359,6 +359,29 @@ const scenarios = {
         }, [given.module, given.options]);
         return settled();
     },
+    // Many people at once, each in a browser of their own; steps: [what, with what], each of which counts something.
+    async crowd() {
+        const steps = {
+            open: (own, path) => own.goto(at(path)),
+            route: (own, path) => own.evaluate(path => history.pushState({}, '', path), path),
+            click: (own, name) => own.click(name),
+            scroll: (own, top) => own.evaluate(top => scrollTo(0, top), top),
+        };
+        return Promise.all(given.people.map(async walk => {
+            const own = await (await browser.newContext({viewport: {width: 800, height: 600}})).newPage();
+            own.on('pageerror', error => errors.push(String(error)));
+            own.on('console', message => { if (message.type() === 'error') errors.push(message.text()); });
+            for (const [what, value] of walk) {
+                const before = what === 'open' ? 0 : (await status(own)).accepted;
+                await steps[what](own, value);
+                await own.waitForFunction(count => throng.status().accepted > count, before, {timeout: 60000, polling: 100});
+                await settled(own);
+            }
+            const said = await status(own);
+            await own.context().close();
+            return said;
+        }));
+    },
     async recipe() {
         await page.goto(at('/'));
         const first = await arrived(1);

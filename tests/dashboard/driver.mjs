@@ -201,6 +201,47 @@ const scenarios = {
         found.cell = await page.innerText('.popover');
         return found;
     },
+    // What was noted beside the numbers: seen, pointed at, walked to, printed; and its absence, when the request fails.
+    async notes() {
+        const notes = page => page.evaluate(() => ({list: [...document.querySelectorAll('.notes li')].map(entry => entry.innerText.replace(/\s+/g, ' ')),
+            flags: [...document.querySelectorAll('.flag')].map(flag => flag.getAttribute('aria-label')), poles: document.querySelectorAll('.pole').length,
+            charts: document.querySelectorAll('canvas').length, violations: window.violations, sideways: document.documentElement.scrollWidth - innerWidth}));
+        const tip = page => page.$$eval('.tip:not([hidden])', tips => tips.map(tip => tip.innerText.replace(/\s+/g, ' ')));
+        const found = {audits: []};
+        for (const theme of ['light', 'dark']) {
+            const page = await open({theme});
+            await visit(page, given.fragment);
+            found.seen = await notes(page);
+            await page.hover('.flag >> nth=-1');
+            found.hovered = await tip(page);
+            found.tipInside = await page.evaluate(() => {
+                const tip = document.querySelector('.tip:not([hidden])').getBoundingClientRect(), chart = document.querySelector('.hero .chart').getBoundingClientRect();
+                return tip.left >= chart.left && tip.right <= chart.right && tip.top >= chart.top;
+            });
+            found.audits.push(...await audit(page));
+            await page.mouse.move(5, 5);
+            await page.focus('.hero .chart');
+            await page.keyboard.press('End');
+            found.readout = await page.innerText('.hero .readout');
+            await page.keyboard.press('Tab');
+            found.focused = [await page.evaluate(() => document.activeElement.getAttribute('aria-label')), await tip(page)];
+            await page.keyboard.press('Escape');
+            found.closed = await tip(page);
+            await page.emulateMedia({media: 'print'});
+            found.printed = await page.isVisible('.notes');
+            await page.context().close();
+        }
+        const page = await open({width: 360, height: 740});
+        await visit(page, given.weeks);
+        found.weeks = await notes(page);
+        await visit(page, given.without);
+        found.without = await notes(page);
+        const failing = await open();
+        await failing.route('**/notes', route => route.fulfill({status: 503, contentType: 'application/problem+json', body: '{"type":"urn:throng:problem:unavailable","title":"Later","status":503}'}));
+        await visit(failing, given.fragment);
+        found.failed = {...await notes(failing), text: await failing.innerText('main')};
+        return found;
+    },
     // A link keeps the view; back leads back.
     async link() {
         const page = await open();

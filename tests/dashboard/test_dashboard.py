@@ -2,6 +2,7 @@
 """The dashboard in a real Chromium against a real installation: every view shows what the API answers, with its interval and its
 leaf; it can be used by keyboard, by ear, on a phone, in both themes; and no key, and no request, goes where it must not."""
 import csv
+import datetime
 import decimal
 import gzip
 import io
@@ -46,6 +47,11 @@ def seconds(value):
         return f'{rounded(value, 1)} s'
     whole = int(rounded(value, 0))
     return f'{whole} s' if whole < 60 else f'{whole // 60} min {whole % 60:02} s'
+
+
+def monday(day):
+    date = datetime.date.fromisoformat(day)
+    return date - datetime.timedelta(days=date.weekday())
 
 
 def month(period):
@@ -295,6 +301,35 @@ class Dashboard(unittest.TestCase):
         self.assertIn('cohort,n,', found['retention']['text'])
         self.assertIn('step,label', found['funnels']['text'])
         self.assertEqual(len(found['overview']['labels']), 9)
+
+    def test_notes(self):
+        """What an operator noted stands in the large chart and below it; without notes, and without their request's answer, nothing does."""
+        days = [row['period'] for row in self.api('metrics/active_users?interval=day')['rows']]
+        texts = {days[-1]: '<b>Release</b> 2.4 & more', days[-30]: 'A campaign began', days[0]: 'Out of the range', days[-31]: 'The day before'}
+        for day, text in texts.items():
+            self.throng.cli('note', 'add', '--app', 'open', '--day', day, text)
+        found = self.drive('notes', fragment='#/overview?app=open', weeks='#/overview?app=open&interval=week', without='#/overview?app=noisy')
+        written = {day: f'{int(day[8:])} {MONTHS[int(day[5:7]) - 1][:4 if day[5:7] == "09" else 3]} {day[:4]}' for day in texts}
+        listed = [f'{written[day]} {texts[day]}' for day in (days[-1], days[-30], days[-31])]
+        labels = [f'Note, {written[day]}: {texts[day]}' for day in (days[-31], days[-30], days[-1])]
+        self.assertEqual(found['seen']['list'], listed)
+        self.assertEqual('; '.join(found['seen']['flags']), '; '.join(labels))
+        self.assertEqual((len(found['seen']['flags']), found['seen']['poles']), (2, 3), 'neighbours share a flag that a finger can meet')
+        self.assertEqual((found['hovered'], found['tipInside'], found['closed']), ([listed[0]], True, []))
+        self.assertTrue(found['readout'].endswith(' · ' + labels[-1]), found['readout'])
+        self.assertEqual(found['focused'], ['; '.join(labels[:2]), [f'{listed[2]} {listed[1]}']])
+        self.assertTrue(found['printed'])
+        self.assertEqual(found['audits'], [])
+        self.assertEqual((found['weeks']['list'], found['weeks']['sideways']), (listed, 0))
+        whole = {row['period'] for row in self.api('metrics/active_users?interval=week')['rows']}
+        weeks = [label for label, day in zip(labels, (days[-31], days[-30], days[-1])) if str(monday(day)) in whole]
+        self.assertEqual('; '.join(found['weeks']['flags']), '; '.join(weeks), 'a week that is not over has no place in the chart')
+        for name in ('without', 'failed'):
+            self.assertEqual((found[name]['list'], found[name]['flags'], found[name]['poles']), ([], [], 0), name)
+        self.assertEqual(found['failed']['charts'], found['seen']['charts'])
+        self.assertNotIn('Later', found['failed']['text'])
+        for name in ('seen', 'weeks', 'without', 'failed'):
+            self.assertEqual(found[name]['violations'], [], name)
 
     # --- its readers ----------------------------------------------------------------------------------------------------
 

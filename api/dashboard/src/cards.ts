@@ -4,6 +4,7 @@ import {chart, Line} from './chart';
 import {byPeriod, Context, Loaded} from './context';
 import {Child, h, styled} from './dom';
 import {interval as intervalText, number, period as periodText, plain, title as titleOf} from './format';
+import {Flag, notesList} from './notes';
 import {card, change, changeChip, Column, failed, helpSuppressed, infoButton, leafCode, leafOf, entryOf, nothing, openPopover, select, sentence, suppressedMark, table, tableBehind,
     unfunded, valueCell} from './parts';
 import type {Bounded, Reference, Row} from './types';
@@ -79,10 +80,11 @@ export interface SeriesCard {
     aside?: Child;
     href?: string;
     marks?: Set<string>;
+    flags?: Flag[];
 }
 
 // One metric: newest value, its change, the line with its band, and the table.
-export function seriesCard({context, subject, loaded, hero, aside, href, marks}: SeriesCard): HTMLElement {
+export function seriesCard({context, subject, loaded, hero, aside, href, marks, flags}: SeriesCard): HTMLElement {
     const rows = loaded.series?.rows ?? [], newest = rows[rows.length - 1] ?? null;
     const heading = {class: hero ? 'hero' : 'stat', label: subject.title, aside};
     const trouble = troubleOf(context, loaded);
@@ -104,9 +106,10 @@ export function seriesCard({context, subject, loaded, hero, aside, href, marks}:
             changeChip(newest, before.row, before.text, subject.unit)));
     return card({...heading, info: infoButton(meaning(context, subject, loaded, newest, null, subject.title, more))}, headline,
         chart({label: `${subject.title} by ${loaded.interval}`, periods: loaded.periods, interval: loaded.interval!, unit: subject.unit, metric: subject.metric, lines,
-            height: hero ? 300 : 84, spark: !hero, readout, rest, marks}),
+            height: hero ? 300 : 84, spark: !hero, readout, rest, marks, flags}),
         readout,
         hero && lines.length > 1 && legend(lines),
+        flags && notesList(flags),
         hero && sumOf(subject, rows), hero && suppressedHint(loaded, rows),
         h('footer', {class: 'card-foot'}, data, leafOf(newest)));
 }

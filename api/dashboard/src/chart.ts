@@ -3,6 +3,7 @@
 import uPlot from 'uplot';
 import {h, styled} from './dom';
 import {axis, interval as intervalText, number, period as periodText, periodShort} from './format';
+import {Flag, noteText, placeFlags} from './notes';
 import {seconds} from './periods';
 import type {Bounded, Interval} from './types';
 
@@ -24,6 +25,7 @@ export interface ChartOptions {
     height: number;
     spark?: boolean;
     marks?: Set<string>; // periods to ring on the first line
+    flags?: Flag[]; // notes, ascending by day
     readout: HTMLElement;
     rest: string; // what the readout says when nothing is pointed at
 }
@@ -163,7 +165,8 @@ function say(options: ChartOptions, index: number): void {
         const bounds = point.value === null || line.unbanded ? '' : ` (${intervalText(point, options.unit, options.metric)})`;
         return (options.lines.length > 1 ? `${line.label}: ` : '') + value + bounds;
     }).filter(text => text);
-    options.readout.textContent = `${periodText(options.periods[index], options.interval)}: ${lines.join(' · ') || 'no number'}`;
+    const notes = (options.flags ?? []).filter(flag => flag.index === index).map(noteText);
+    options.readout.textContent = [`${periodText(options.periods[index], options.interval)}: ${lines.join(' · ') || 'no number'}`, ...notes].join(' · ');
 }
 
 function attach(holder: HTMLElement, options: ChartOptions): uPlot {
@@ -176,7 +179,7 @@ function attach(holder: HTMLElement, options: ChartOptions): uPlot {
         cursor: {y: false, drag: {x: false, y: false}, points: {size: 7, width: 0}},
         hooks: {
             drawClear: [u => drawSuppressed(u, options)],
-            draw: [u => { drawLone(u, options); drawMarks(u, options); }],
+            draw: [u => { drawLone(u, options); drawMarks(u, options); placeFlags(u, options.flags ?? [], holder); }],
             setCursor: [u => {
                 if (u.cursor.idx == null || (u.cursor.left ?? -1) < 0)
                     options.readout.textContent = options.rest;
@@ -218,7 +221,7 @@ export function chart(options: ChartOptions): HTMLElement {
         }
     });
     observer.observe(holder);
-    holder.addEventListener('keydown', event => { if (u !== null) move(u, options, event); });
+    holder.addEventListener('keydown', event => { if (u !== null && event.target === holder) move(u, options, event); });
     holder.addEventListener('blur', () => { u?.setCursor({left: -10, top: -10}); });
     return holder;
 }

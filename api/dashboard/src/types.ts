@@ -229,6 +229,18 @@ export interface Insights {
     insights: Insight[];
 }
 
+export interface Note {
+    id: string;
+    day: string;
+    text: string;
+}
+
+export interface Notes {
+    app: string;
+    time_zone: string;
+    notes: Note[]; // ascending by day
+}
+
 export interface Check {
     status: 'pass' | 'warn' | 'fail';
     response_time_ms: number | null;

@@ -2,6 +2,7 @@
 import {seriesCard, Subject} from '../cards';
 import {Context, loadMetric, metricOf} from '../context';
 import {h} from '../dom';
+import {flagsOf, loadNotes} from '../notes';
 import {nothing, named, select, unfunded, card, infoButton} from '../parts';
 import {writeState} from '../state';
 import type {Metric} from '../types';
@@ -27,11 +28,11 @@ export async function overview(context: Context): Promise<Node> {
     if (hero === undefined)
         return nothing('This app has no numbers');
     const chosen = select('Number', choices(metrics), hero.metric, metric => context.go({metric: metric === 'active_users' ? '' : metric}));
-    const [main, ...rest] = await Promise.all([hero, ...cards].map(metric => loadMetric(context, metric, subjectOf(metric).title)));
+    const [notes, [main, ...rest]] = await Promise.all([loadNotes(context), Promise.all([hero, ...cards].map(metric => loadMetric(context, metric, subjectOf(metric).title)))]);
     return h('div', {class: 'stack'},
         main.interval === null && main.error === null ? card({class: 'hero empty', label: subjectOf(hero).title, aside: chosen,
             info: infoButton({...subjectOf(hero), zone: context.catalogue.time_zone})}, unfunded(main.why))
-            : seriesCard({context, subject: subjectOf(hero), loaded: main, hero: true, aside: chosen}),
+            : seriesCard({context, subject: subjectOf(hero), loaded: main, hero: true, aside: chosen, flags: flagsOf(context, main, notes)}),
         h('div', {class: 'grid'}, cards.map((metric, i) => ({metric, loaded: rest[i]})).sort((a, b) => Number(a.loaded.why !== null) - Number(b.loaded.why !== null)).map(({metric, loaded}) => seriesCard({context, subject: subjectOf(metric), loaded,
             href: writeState({...context.state, metric: metric.metric === 'active_users' ? '' : metric.metric})}))));
 }
