@@ -218,7 +218,7 @@ class Outsiders:
         # Columns that name nobody; an answer is sealed to the key of whoever asked.
         requests = {f'subject.{name}' for name in ('request', 'answer', 'purge', 'purged_shard', 'retention', 'backup')}
         return {name for name in self.readable() if not name.startswith(('release.', 'live.'))} - declared - log - requests - {
-            'config.incident'}
+            'config.incident', 'config.annotation', 'throng_meta.migration'}
 
     def false_leaves(self, app):
         """Entries of the trail that do not say exactly what the rows of their release say."""
