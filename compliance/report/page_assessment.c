@@ -135,8 +135,8 @@ void page_assessment_html(const struct gathered *all, struct outfile *out)
     html_paragraph(out, "Suppressed means that a number was computed but not shown. Under noise that is a statement about how reliable it is; "
                         "the protection is the noise.");
     test_table(all, out);
-    html_paragraph(out, "In a self-test an identifier made up for the purpose is sent in, and every store is searched for it. A place is one that "
-                        "was looked at.");
+    html_paragraph(out, "In a self-test an identifier made up for the purpose is sent in, and what the collecting program may read is "
+                        "searched for it. A place is one that was looked at.");
     flow_table(all, out);
     html_end(out, all);
 }
