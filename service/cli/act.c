@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "service/base/clock.h"
+#include "service/db/trail.h"
 
 enum result act_begin(struct db *db, const char *act, const char *tenant, struct act *out, struct failure *why)
 {
@@ -52,18 +53,8 @@ enum result act_begin_known(struct db *db, const char *act, const char *tenant, 
 
 enum result act_append(struct db *db, struct act *act, struct failure *why)
 {
-    const char *bytes;
-    size_t length;
-    enum result result = leaf_finish(act->leaf, &bytes, &length, why);
-    if (result != RESULT_OK)
-        return result;
-    struct db_params *params = db_params_new();
-    db_uuid(params, act->head.id);
-    db_text(params, act->head.act);
-    db_bytes(params, bytes, length);
-    result = db_run(db, "act_append", "SELECT audit.append($1, $2, $3)", params, NULL, why);
-    db_params_free(params);
-    return result;
+    struct trail trail = {.head = act->head, .leaf = act->leaf};
+    return trail_append(db, &trail, why);
 }
 
 void act_free(struct act *act)
