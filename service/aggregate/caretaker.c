@@ -13,7 +13,9 @@
 #define LINGER_MS 600000  /* a node's watermarks fill what stands together in so long, many times over */
 #define LOCK_SQL "SELECT pg_try_advisory_xact_lock(1953002095, -1)" /* the class of the shards' locks, none of a shard */
 
+/* One kind of work, in a transaction of its own. */
 struct work {
+    enum result (*body)(struct db *db, const struct work *work, struct failure *why);
     const struct directory *directory;
     int32_t today;
 };
@@ -26,6 +28,15 @@ static enum result lock(struct db *db, bool *mine, struct failure *why)
     *mine = result == RESULT_OK && db_get_bool(rows, 0, 0);
     PQclear(rows);
     return result;
+}
+
+/* Do the work, unless another process is at it. */
+static enum result alone(struct db *db, void *context, struct failure *why)
+{
+    const struct work *work = context;
+    bool mine = false;
+    enum result result = lock(db, &mine, why);
+    return result == RESULT_OK && mine ? work->body(db, work, why) : result;
 }
 
 static void get_uuid(const PGresult *rows, int row, int column, uint8_t out[16])
@@ -60,15 +71,10 @@ static enum result finish_purge(struct db *db, const struct directory *directory
     return result;
 }
 
-static enum result purges_body(struct db *db, void *context, struct failure *why)
+static enum result purges(struct db *db, const struct work *work, struct failure *why)
 {
-    const struct work *work = context;
-    bool mine = false;
     PGresult *rows = NULL;
-    enum result result = lock(db, &mine, why);
-    if (result != RESULT_OK || !mine)
-        return result;
-    result = db_run(db, "caretaker.purges",
+    enum result result = db_run(db, "caretaker.purges",
         "SELECT p.id, p.app, p.intent_leaf, i.shards FROM subject.purge AS p, config.installation AS i WHERE p.done_at IS NULL"
         " AND (SELECT count(*) FROM subject.purged_shard AS s WHERE s.purge = p.id) >= i.shards ORDER BY p.ordered_at",
         NULL, &rows, why);
@@ -80,8 +86,8 @@ static enum result purges_body(struct db *db, void *context, struct failure *why
 
 enum result caretaker_finish_purges(struct db *db, const struct directory *directory, struct failure *why)
 {
-    struct work work = {.directory = directory};
-    return db_transaction(db, purges_body, &work, why);
+    struct work work = {.body = purges, .directory = directory};
+    return db_transaction(db, alone, &work, why);
 }
 
 /* Requests */
@@ -116,15 +122,10 @@ static const char backup_sql[] =
     " SELECT 'backup', coalesce((SELECT min(made_at) FROM subject.backup WHERE gone_at IS NULL), now())"
     " ON CONFLICT (store) DO UPDATE SET clean_through = excluded.clean_through";
 
-static enum result requests_body(struct db *db, void *context, struct failure *why)
+static enum result requests(struct db *db, const struct work *work, struct failure *why)
 {
-    const struct work *work = context;
-    bool mine = false;
     PGresult *rows = NULL;
-    enum result result = lock(db, &mine, why);
-    if (result != RESULT_OK || !mine)
-        return result;
-    result = db_run(db, "caretaker.backup", backup_sql, NULL, NULL, why);
+    enum result result = db_run(db, "caretaker.backup", backup_sql, NULL, NULL, why);
     if (result == RESULT_OK)
         result = db_run(db, "caretaker.answers", "DELETE FROM subject.answer WHERE expires_at < now()", NULL, NULL, why);
     if (result == RESULT_OK)
@@ -140,8 +141,8 @@ static enum result requests_body(struct db *db, void *context, struct failure *w
 
 enum result caretaker_finish_requests(struct db *db, const struct directory *directory, struct failure *why)
 {
-    struct work work = {.directory = directory};
-    return db_transaction(db, requests_body, &work, why);
+    struct work work = {.body = requests, .directory = directory};
+    return db_transaction(db, alone, &work, why);
 }
 
 static enum result measure(struct db *db, struct failure *why)
@@ -245,14 +246,9 @@ static enum result rewrite(struct caretaker *caretaker, struct db *db, struct st
 
 /* Days */
 
-static enum result days_body(struct db *db, void *context, struct failure *why)
+static enum result days(struct db *db, const struct work *work, struct failure *why)
 {
-    const struct work *work = context;
-    bool mine = false;
-    enum result result = lock(db, &mine, why);
-    if (result != RESULT_OK || !mine)
-        return result;
-    result = accounts_tell_ingestion(db, work->directory, work->today, why);
+    enum result result = accounts_tell_ingestion(db, work->directory, work->today, why);
     if (result == RESULT_OK)
         result = accounts_tell_expiry(db, work->directory, work->today, why);
     return result == RESULT_OK ? accounts_tell_tests(db, work->today, why) : result;
@@ -260,8 +256,8 @@ static enum result days_body(struct db *db, void *context, struct failure *why)
 
 enum result caretaker_tell_days(struct db *db, const struct directory *directory, int32_t today, struct failure *why)
 {
-    struct work work = {.directory = directory, .today = today};
-    return db_transaction(db, days_body, &work, why);
+    struct work work = {.body = days, .directory = directory, .today = today};
+    return db_transaction(db, alone, &work, why);
 }
 
 enum result caretaker_turn(struct caretaker *caretaker, struct db *db, struct stream *stream, const struct directory *directory,

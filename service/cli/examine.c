@@ -179,7 +179,7 @@ static void look_at_acls(struct examine *examine)
 /* Programs */
 
 static const struct forbidden {
-    const char *program, *library;
+    const char *program, *soname;
 } forbidden[] = {
     {"throng-ingest", "libpq.so"},
     {"throng-aggregate", "libmicrohttpd.so"},
@@ -220,12 +220,12 @@ static void look_at_linkage(struct examine *examine)
     *slash = '\0';
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", self, forbidden[i].program);
-        int has = contains(path, forbidden[i].library);
+        int has = contains(path, forbidden[i].soname);
         if (has < 0)
             find(examine, "linkage", EXAMINE_DOUBTFUL, "%s is not beside this program", forbidden[i].program);
         else if (has > 0)
             find(examine, "linkage", EXAMINE_WRONG, "%s is linked with %s: it is not the program that was built here",
-                forbidden[i].program, forbidden[i].library);
+                forbidden[i].program, forbidden[i].soname);
     }
     settle(examine, "linkage", "no program is linked with what it must not use");
 }
