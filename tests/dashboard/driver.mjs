@@ -180,7 +180,7 @@ const scenarios = {
         found.inside = await page.evaluate(() => document.activeElement.className);
         await page.keyboard.press('Escape');
         found.back = await focused();
-        found.closed = await page.$('.popover') === null;
+        await page.waitForSelector('.popover', {state: 'detached'});  // its toggle event comes when the browser has the time
         await page.focus('.hero .chart');
         await page.keyboard.press('End');
         found.newest = await page.innerText('.hero .readout');

@@ -340,7 +340,7 @@ class Dashboard(unittest.TestCase):
         self.assertIn('Distinct users with at least one event', found['popover'])
         self.assertIn(rows[-1]['audit_leaf'], found['popover'])
         self.assertIn('active_users v1', found['popover'])
-        self.assertEqual((found['inside'], found['back'], found['closed']), ('popover', 'What Active users means', True))
+        self.assertEqual((found['inside'], found['back']), ('popover', 'What Active users means'))
         self.assertIn(f": {count(rows[-1]['value'])} (", found['newest'])
         self.assertIn(f": {count(rows[-2]['value'])} (", found['before'])
         self.assertEqual((found['kept'], found['pressed']), ('range-4w', 'true'))
