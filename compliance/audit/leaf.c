@@ -1,12 +1,14 @@
 #include "compliance/audit/leaf.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 8
+#include "compliance/audit/fields.h"
+
 #define KEY_MAX_BYTES 63
 #define INTEGER_MAX 9007199254740991LL
 
@@ -26,8 +28,10 @@ struct level {
 struct leaf {
     struct text body; /* up to and into data */
     struct text tail; /* what follows data */
-    struct level levels[DEPTH_MAX];
+    struct level levels[FIELDS_DEPTH_MAX];
     size_t depth; /* levels[0] is data; 0 once it is closed */
+    struct fields fields;
+    char act[KEY_MAX_BYTES + 1];
     enum result result;
     struct failure why;
 };
@@ -36,8 +40,19 @@ static void fail(struct leaf *leaf, enum result result, const char *field, const
 {
     if (leaf->result != RESULT_OK)
         return;
+    char path[sizeof leaf->why.field];
+    bool within = field != NULL && field[0] != '\0' && leaf->act[0] != '\0';
+    (void)snprintf(path, sizeof path, "%s%s%.60s", leaf->act, within ? "." : "", field == NULL ? "" : field);
     leaf->result = result;
-    failure_set(&leaf->why, field, "%s", text);
+    failure_set(&leaf->why, path, "%s", text);
+}
+
+/* wrong: what compliance/audit/fields.h found; NULL: nothing. */
+static bool agrees(struct leaf *leaf, const char *wrong)
+{
+    if (wrong != NULL)
+        fail(leaf, RESULT_INVALID, leaf->fields.member, wrong);
+    return wrong == NULL;
 }
 
 static bool grow(struct leaf *leaf, struct text *text, size_t more)
@@ -155,19 +170,6 @@ static void put_int(struct leaf *leaf, const char *field, int64_t value)
     put(leaf, &leaf->body, digits, (size_t)length);
 }
 
-static bool known_act(const char *act)
-{
-    static const char *const acts[] = {
-#define ACT(name) name,
-#include "compliance/audit/acts.def"
-#undef ACT
-    };
-    for (size_t i = 0; act != NULL && i < sizeof acts / sizeof *acts; i++)
-        if (strcmp(acts[i], act) == 0)
-            return true;
-    return false;
-}
-
 static void write_tail(struct leaf *leaf, const struct leaf_head *head)
 {
     static const char *const outs[] = {[LEAF_OK] = "\"ok\"", [LEAF_DENIED] = "\"denied\"", [LEAF_FAILED] = "\"failed\""};
@@ -194,8 +196,8 @@ struct leaf *leaf_begin(struct leaf_head *head)
     struct leaf *leaf = calloc(1, sizeof *leaf);
     if (leaf == NULL)
         return NULL;
-    if (!known_act(head->act))
-        fail(leaf, RESULT_INVALID, "act", "the act is not in compliance/audit/acts.def");
+    (void)snprintf(leaf->act, sizeof leaf->act, "%s", head->act == NULL ? "" : head->act);
+    (void)agrees(leaf, fields_begin(&leaf->fields, head));
     put_text(leaf, &leaf->body, "{\"act\":");
     put_quoted(leaf, &leaf->body, "act", head->act);
     put_text(leaf, &leaf->body, ",\"actor\":{\"id\":");
@@ -227,7 +229,7 @@ static bool key_valid(const char *key)
 }
 
 /* Write the comma and the key of the next value. Keys being ASCII, their order as bytes is RFC 8785's as UTF-16. */
-static bool member(struct leaf *leaf, const char *key)
+static bool member(struct leaf *leaf, const char *key, const struct fields_value *value)
 {
     if (leaf == NULL || leaf->result != RESULT_OK)
         return false;
@@ -244,11 +246,13 @@ static bool member(struct leaf *leaf, const char *key)
         fail(leaf, RESULT_INVALID, key, "a key does not come after the one before");
         return false;
     }
+    if (!agrees(leaf, fields_take(&leaf->fields, key, value)))
+        return false;
     if (level->filled)
         put_text(leaf, &leaf->body, ",");
     level->filled = true;
     if (key != NULL) {
-        (void)snprintf(level->key, sizeof level->key, "%s", key);
+        memcpy(level->key, key, strlen(key) + 1);
         put_quoted(leaf, &leaf->body, key, key);
         put_text(leaf, &leaf->body, ":");
     }
@@ -257,30 +261,31 @@ static bool member(struct leaf *leaf, const char *key)
 
 void leaf_int(struct leaf *leaf, const char *key, int64_t value)
 {
-    if (member(leaf, key))
+    const struct fields_value wanted = {.kind = FIELDS_INT, .number = value};
+    if (member(leaf, key, &wanted))
         put_int(leaf, key, value);
 }
 
 void leaf_text(struct leaf *leaf, const char *key, const char *value)
 {
-    if (member(leaf, key))
+    const struct fields_value wanted = {.kind = FIELDS_TEXT, .text = value};
+    if (member(leaf, key, &wanted))
         put_quoted(leaf, &leaf->body, key, value);
 }
 
 void leaf_null(struct leaf *leaf, const char *key)
 {
-    if (member(leaf, key))
+    const struct fields_value wanted = {.kind = FIELDS_NULL};
+    if (member(leaf, key, &wanted))
         put_text(leaf, &leaf->body, "null");
 }
 
 static void open_level(struct leaf *leaf, const char *key, bool object)
 {
-    if (!member(leaf, key))
+    const struct fields_value wanted = {.kind = object ? FIELDS_OBJECT : FIELDS_ARRAY};
+    if (!member(leaf, key, &wanted))
         return;
-    if (leaf->depth == DEPTH_MAX) {
-        fail(leaf, RESULT_INVALID, key, "data is nested too deeply");
-        return;
-    }
+    assert(leaf->depth < FIELDS_DEPTH_MAX); /* of no act in fields.def are data deeper */
     put_text(leaf, &leaf->body, object ? "{" : "[");
     leaf->levels[leaf->depth++] = (struct level){.object = object};
 }
@@ -303,7 +308,8 @@ void leaf_close(struct leaf *leaf)
         fail(leaf, RESULT_INVALID, "data", "nothing is open");
         return;
     }
-    put_text(leaf, &leaf->body, leaf->levels[--leaf->depth].object ? "}" : "]");
+    if (agrees(leaf, fields_close(&leaf->fields)))
+        put_text(leaf, &leaf->body, leaf->levels[--leaf->depth].object ? "}" : "]");
 }
 
 enum result leaf_finish(struct leaf *leaf, const char **bytes, size_t *length, struct failure *why)
@@ -314,7 +320,7 @@ enum result leaf_finish(struct leaf *leaf, const char **bytes, size_t *length, s
     }
     if (leaf->depth > 1)
         fail(leaf, RESULT_INVALID, "data", "an array or object is still open");
-    else if (leaf->depth == 1) {
+    else if (leaf->depth == 1 && leaf->result == RESULT_OK && agrees(leaf, fields_end(&leaf->fields))) {
         put_text(leaf, &leaf->body, "}");
         put(leaf, &leaf->body, leaf->tail.bytes, leaf->tail.length);
         leaf->depth = 0;

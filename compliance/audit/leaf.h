@@ -6,7 +6,12 @@
  * Sees:     no user id, pseudonym, address or free text, ever; its data are numbers and declared names.
  * Uses:     libc; id and nonce are handed in.
  * Threads:  a leaf belongs to one thread.
- * Failure:  RESULT_INVALID (a key or text that breaks the rules), RESULT_FULL (longer than LEAF_MAX_BYTES).
+ * Failure:  RESULT_INVALID (a key or text that breaks the rules, or what compliance/audit/fields.def does not have for the act:
+ *           a member, its type or range, the outcome, the ref; or a member that is missing), RESULT_FULL (longer than
+ *           LEAF_MAX_BYTES). The failure's field is "act.member". Such a leaf is a fault of the program, and nothing of the act
+ *           is done: its transaction is rolled back with this failure, which the program says as it says that the database
+ *           refused. A daemon goes on, tries again and shows what waits (a shard its lag, a release that it is due); a command
+ *           ends with status 1.
  */
 #ifndef THRONG_AUDIT_LEAF_H
 #define THRONG_AUDIT_LEAF_H
@@ -25,7 +30,7 @@ struct leaf_head {
     uint8_t id[16];    /* random uuid (version and variant bits are set by leaf_begin) */
     uint8_t nonce[16]; /* random */
     int64_t at_ms;
-    const char *act;        /* of the list in compliance/audit/acts.def */
+    const char *act;        /* of the list in compliance/audit/acts.def, with data as fields.def has them */
     const char *actor_type; /* "daemon", "operator", "key" */
     const char *actor_id;   /* a role or key handle, never a person's name */
     const char *tenant;     /* app name, or "" for the installation */
@@ -54,7 +59,8 @@ void leaf_object(struct leaf *leaf, const char *key);
 /* End the innermost open array or object. */
 void leaf_close(struct leaf *leaf);
 
-/* Finish: *bytes is borrowed from leaf. Reports whatever went wrong since leaf_begin. */
+/* Finish: *bytes is borrowed from leaf. Reports the first thing that went wrong since leaf_begin, or is missing. May be called
+ * again. */
 enum result leaf_finish(struct leaf *leaf, const char **bytes, size_t *length, struct failure *why);
 
 #endif

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/base/durable.h"
+
 static enum result fail(struct failure *why, const char *what, const char *how)
 {
     failure_set(why, what, "cannot be %s: %s", how, strerror(errno));
@@ -20,47 +22,15 @@ char *files_join(char out[FILES_PATH_BYTES], const char *directory, const char *
     return out;
 }
 
-static bool write_all(int fd, const uint8_t *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t part = write(fd, bytes, length);
-        if (part < 0 && errno == EINTR)
-            continue;
-        if (part <= 0)
-            return false;
-        bytes += part;
-        length -= (size_t)part;
-    }
-    return true;
-}
-
 enum result files_put(const char *fresh, const char *path, const void *bytes, size_t length, const char *what,
     struct failure *why)
 {
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail(why, what, "written");
-    bool written = write_all(fd, bytes, length) && fsync(fd) == 0;
-    int saved = errno;
-    if (close(fd) != 0 && written) {
-        written = false;
-        saved = errno;
-    }
-    errno = saved;
-    if (!written || rename(fresh, path) != 0)
-        return fail(why, what, "written");
-    return RESULT_OK;
+    return durable_put(fresh, path, bytes, length) ? RESULT_OK : fail(why, what, "written");
 }
 
 enum result files_sync(const char *directory, const char *what, struct failure *why)
 {
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    int saved = errno;
-    if (fd >= 0)
-        (void)close(fd);
-    errno = saved;
-    return synced ? RESULT_OK : fail(why, what, "made durable");
+    return durable_sync(directory) ? RESULT_OK : fail(why, what, "made durable");
 }
 
 enum result files_replace(const char *directory, const char *name, const void *bytes, size_t length, struct failure *why)

@@ -2,7 +2,7 @@
  * Small files that survive a power loss: whole as they were before, or whole as they are now.
  *
  * Sees:     what it is given; keystore.c gives it sealed keys.
- * Uses:     libc.
+ * Uses:     libc, service/base/durable.
  * Threads:  one for each directory.
  * Failure:  RESULT_NOT_FOUND (no such file), RESULT_FULL (longer than the room), RESULT_FAILED with the system's reason.
  */

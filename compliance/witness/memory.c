@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "compliance/audit/text.h"
+#include "service/base/durable.h"
 
 #define WHAT "state"
 #define PATH_BYTES 512
@@ -83,15 +84,6 @@ enum result memory_read(
     return length < 0 ? fail(why, "read") : parse(bytes, (size_t)length, size, root, why);
 }
 
-static bool sync_directory(const char *directory)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return synced;
-}
-
 enum result memory_write(
     const char *directory, const char *origin, uint64_t size, const struct tree_hash *root, struct failure *why)
 {
@@ -103,12 +95,6 @@ enum result memory_write(
     text_puts(&text, "\n");
     text_put_base64(&text, root->bytes, sizeof root->bytes);
     text_puts(&text, "\n");
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail(why, "written");
-    bool written = write(fd, bytes, text.length) == (ssize_t)text.length && fsync(fd) == 0;
-    written = close(fd) == 0 && written;
-    if (!written || rename(fresh, path) != 0 || !sync_directory(directory))
-        return fail(why, "written");
-    return RESULT_OK;
+    bool stored = durable_put(fresh, path, bytes, text.length) && durable_sync(directory);
+    return stored ? RESULT_OK : fail(why, "written");
 }

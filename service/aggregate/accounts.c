@@ -127,11 +127,34 @@ static const char account_sql[] =
     " UNION ALL SELECT app, day, reason, sum(count)::bigint, 0, 0"
     "   FROM state.refused, days WHERE app > 0 AND day > told AND day <= last GROUP BY app, day, reason ORDER BY day, app, reason";
 
-enum result accounts_tell_ingestion(struct db *db, const struct directory *directory, int32_t today, struct failure *why)
+/* What the log has of the days after those that the database knows to be told: normally nothing. */
+static const char told_sql[] =
+    "SELECT t.day, coalesce(a.app, 0) FROM audit.ingestion_told((SELECT coalesce(through, '-infinity') FROM subject.account)) AS t"
+    " LEFT JOIN config.app AS a ON a.name = t.tenant";
+
+static bool is_told(const PGresult *told, const struct account *account)
+{
+    for (int i = 0; i < PQntuples(told); i++) {
+        if (!db_is_null(told, i, 0) && db_get_date(told, i, 0) == account->day && (uint32_t)db_get_int4(told, i, 1) == account->app)
+            return true;
+    }
+    return false;
+}
+
+static bool is_known(const PGresult *told)
+{
+    for (int i = 0; i < PQntuples(told); i++) {
+        if (db_is_null(told, i, 0))
+            return false;
+    }
+    return true;
+}
+
+/* Tell the days up to the one in params, but for those that are told. */
+static enum result tell_days(struct db *db, const struct directory *directory, struct db_params *params, const PGresult *told,
+    struct failure *why)
 {
     PGresult *rows = NULL;
-    struct db_params *params = db_params_new();
-    db_date(params, today - ACCOUNTS_AGE_DAYS);
     enum result result = db_run(db, "accounts.days", account_sql, params, &rows, why);
     int count = result == RESULT_OK ? PQntuples(rows) : 0;
     for (int i = 0; result == RESULT_OK && i < count;) {
@@ -146,12 +169,25 @@ enum result accounts_tell_ingestion(struct db *db, const struct directory *direc
             account.duplicate = db_get_int8(rows, i, 4);
             account.late = db_get_int8(rows, i, 5);
         }
-        result = append_account(db, directory, &account, why);
+        if (!is_told(told, &account))
+            result = append_account(db, directory, &account, why);
     }
     PQclear(rows);
     if (result == RESULT_OK)
         result = db_run(db, "accounts.told",
             "UPDATE subject.account SET through = $1::date WHERE through IS NULL OR through < $1::date", params, NULL, why);
+    return result;
+}
+
+enum result accounts_tell_ingestion(struct db *db, const struct directory *directory, int32_t today, struct failure *why)
+{
+    PGresult *told = NULL;
+    struct db_params *params = db_params_new();
+    db_date(params, today - ACCOUNTS_AGE_DAYS);
+    enum result result = db_run(db, "accounts.log", told_sql, NULL, &told, why);
+    if (result == RESULT_OK && is_known(told))
+        result = tell_days(db, directory, params, told, why);
+    PQclear(told);
     db_params_free(params);
     return result;
 }

@@ -17,7 +17,9 @@
 /* A day's account is told when so many days have begun after it. */
 #define ACCOUNTS_AGE_DAYS 2
 
-/* Inside a transaction: append the leaves `ingestion` of the days that are old enough at `today` (UTC) and were not told yet. */
+/* Inside a transaction: append the leaves `ingestion` of the days that are old enough at `today` (UTC) and were not told yet, as
+ * the database and the log know (a restored database may know less). Nothing, without a failure, as long as the log does not have
+ * the start of this program: it may not be whole again before. */
 enum result accounts_tell_ingestion(struct db *db, const struct directory *directory, int32_t today, struct failure *why);
 
 /* Inside a transaction: append the leaves `state_expired` of the days before today. */

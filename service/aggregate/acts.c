@@ -6,13 +6,7 @@
 
 const char *acts_tenant(const struct directory *directory, uint32_t app)
 {
-    size_t count = 0;
-    const struct directory_app *apps = directory == NULL ? NULL : directory_apps(directory, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (apps[i].definition->id == app)
-            return apps[i].definition->name;
-    }
-    return "";
+    return directory == NULL ? "" : directory_name(directory, app);
 }
 
 enum result acts_begin(const char *act, const struct directory *directory, uint32_t app, enum leaf_out out, const uint8_t *ref,

@@ -3,11 +3,18 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/limits.h"
 #include "service/aggregate/fold.h"
 #include "service/base/metrics.h"
+
+struct app_name {
+    uint32_t app;
+    char name[NAME_MAX_BYTES + 1];
+};
 
 struct directory {
     atomic_int references;
@@ -16,6 +23,8 @@ struct directory {
     struct directory_app *apps;
     size_t app_count;
     bool has_twins;
+    struct app_name *names; /* of all apps */
+    size_t name_count;
     uint64_t *retired; /* ascending */
     size_t retired_count;
 };
@@ -45,6 +54,7 @@ void directory_release(const struct directory *directory)
         return;
     catalogue_release(mine->catalogue);
     free(mine->apps);
+    free(mine->names);
     free(mine->retired);
     free(mine);
 }
@@ -58,6 +68,15 @@ const struct directory_app *directory_apps(const struct directory *directory, si
 {
     *count = directory->app_count;
     return directory->apps;
+}
+
+const char *directory_name(const struct directory *directory, uint32_t app)
+{
+    for (size_t i = 0; i < directory->name_count; i++) {
+        if (directory->names[i].app == app)
+            return directory->names[i].name;
+    }
+    return "";
 }
 
 static int compare_u64(const void *left, const void *right)
@@ -132,7 +151,7 @@ static const char catalogue_sql[] =
 /* Per app what is not in the document. */
 static const char apps_sql[] =
     "SELECT a.app, (a.created_at AT TIME ZONE a.time_zone)::date, s.through, s.requested_at, s.force,"
-    "   a.twin_of IS NOT NULL FROM config.app a LEFT JOIN LATERAL (SELECT through, requested_at, force FROM config.seal_request r"
+    "   a.twin_of IS NOT NULL, a.name FROM config.app a LEFT JOIN LATERAL (SELECT through, requested_at, force FROM config.seal_request r"
     "   WHERE r.app = a.app ORDER BY through DESC, requested_at LIMIT 1) s ON true ORDER BY a.app";
 
 static enum result load_apps(struct db *db, struct directory *directory, struct failure *why)
@@ -142,9 +161,13 @@ static enum result load_apps(struct db *db, struct directory *directory, struct 
     if (result != RESULT_OK)
         return result;
     directory->apps = calloc((size_t)PQntuples(rows) + 1, sizeof *directory->apps);
-    assert(directory->apps != NULL);
+    directory->names = calloc((size_t)PQntuples(rows) + 1, sizeof *directory->names);
+    assert(directory->apps != NULL && directory->names != NULL);
     for (int i = 0; result == RESULT_OK && i < PQntuples(rows); i++) {
         struct directory_app *app = &directory->apps[directory->app_count];
+        struct app_name *name = &directory->names[directory->name_count++];
+        name->app = (uint32_t)db_get_int4(rows, i, 0);
+        (void)snprintf(name->name, sizeof name->name, "%s", db_get_text(rows, i, 6));
         app->definition = catalogue_app(directory->catalogue, (uint32_t)db_get_int4(rows, i, 0));
         if (app->definition == NULL)
             continue; /* made between the two statements: the next refresh has it */

@@ -50,6 +50,10 @@ const struct directory_app *directory_apps(const struct directory *directory, si
 /* See directory_version. */
 bool directory_is_retired(const struct directory *directory, uint64_t node);
 
+/* The name of any app that the database has, those included whose definition is not published any more: a test app's after its
+ * time. "" if it has none of that number. Borrowed from the snapshot. */
+const char *directory_name(const struct directory *directory, uint32_t app);
+
 /* Whether there is a test app among the apps. */
 bool directory_has_twins(const struct directory *directory);
 

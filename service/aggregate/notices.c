@@ -24,8 +24,9 @@ static enum result begin(struct telling *telling, const char *act)
 {
     const struct packet_notice *notice = telling->notice;
     bool ordered = memcmp(notice->request, zeros, sizeof notice->request) != 0;
-    return acts_begin_told(
-        act, telling->shard->directory, notice->app, notice->at_ms, ordered ? notice->request : NULL, &telling->trail);
+    bool ours = notice->act == PACKET_STARTED || notice->act == PACKET_STOPPED;
+    return acts_begin_told(act, telling->shard->directory, ours ? 0 : notice->app, notice->at_ms,
+        ordered ? notice->request : NULL, &telling->trail);
 }
 
 /* Keys' lives */

@@ -1,7 +1,8 @@
 /*
  * Whom a shard must forget, in the two places that remember it: subject.mark and subject.purged_shard, and Redis's copy,
  * which is written before the transaction commits. A database that was restored from a backup lacks what Redis knows: it is
- * carried out anew, by marks alone, before anything else is.
+ * carried out anew, by marks alone, before anything else is. A mark that Redis lacks is given to it, for it may have lost its copy:
+ * so an objection that was withdrawn after the backup holds again, until it is withdrawn anew.
  *
  * Sees:     pseudonyms, and the key of the marks.
  * Uses:     libpq, hiredis, libsodium, through the layers below.

@@ -14,15 +14,17 @@
 #include "service/aggregate/shard.h"
 #include "service/db/db.h"
 
+#define REQUESTS_TOGETHER 128     /* as many are carried out in one transaction, if no event lies between them */
 #define REQUESTS_DAY_MS 86400000LL
 #define REQUESTS_DUE_DAYS 30      /* GDPR Art. 12(3): a month */
 #define REQUESTS_LAST_DUE_DAYS 45 /* Cal. Civ. Code 1798.130(a)(2) */
 #define REQUESTS_ANSWER_DAYS 30   /* an answer to access can be fetched so long */
 #define REQUESTS_PURGE_DAYS 2     /* copies are gone so long after the last backup */
 
-/* Inside a transaction: carry out erase. What it adds to shard->fold.forgotten is to be written and told (recall.h).
- * keep_days: how long a backup may be kept. A request that was carried out before is, without new leaves. */
-enum result requests_apply(struct db *db, struct shard *shard, const struct packet_erase *erase, int64_t keep_days,
+/* Inside a transaction: carry out erases[0..count-1], in order, with statements for many at once. What they add to
+ * shard->fold.forgotten is to be written and told (recall.h). keep_days: how long a backup may be kept. A request that was carried
+ * out before is, without new leaves. */
+enum result requests_apply(struct db *db, struct shard *shard, const struct packet_erase *erases, size_t count, int64_t keep_days,
     struct failure *why);
 
 /* Inside a transaction: delete every row about the person known by one of names[0..count-1] now or, by an alias, before, the

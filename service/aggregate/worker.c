@@ -37,14 +37,15 @@ struct bench {
     struct shard *shards;
     size_t shard_count;
     const struct directory *directory;
+    struct packet_erase erases[REQUESTS_TOGETHER]; /* of the shard whose entries are applied: to carry out with its next flush */
+    size_t erase_count;
     int64_t next_lease_ms, next_report_ms, next_expire_ms, next_sweep_ms; /* steady clock */
     struct failure why;
 };
 
-/* A control packet to carry out with a flush. */
+/* A control packet to carry out with a flush, alone. */
 struct control {
     enum packet_type type; /* 0: none */
-    struct packet_erase erase;
     struct packet_purge purge;
     struct packet_notice notice;
     uint64_t node;
@@ -148,9 +149,10 @@ static enum result purge(struct db *db, struct shard *shard, const struct packet
 static enum result carry_out(struct db *db, const struct flush *flush, struct failure *why)
 {
     const struct control *control = flush->control;
+    const struct bench *bench = flush->bench;
     switch (control->type) {
     case PACKET_ERASE:
-        return requests_apply(db, flush->shard, &control->erase, flush->bench->config->backup_keep_days, why);
+        return requests_apply(db, flush->shard, bench->erases, bench->erase_count, bench->config->backup_keep_days, why);
     case PACKET_PURGE:
         return purge(db, flush->shard, &control->purge, why);
     case PACKET_NOTICE:
@@ -294,17 +296,44 @@ static void apply_counts(struct shard *shard, struct packet_reader *reader)
     live_refuse(&shard->live, shard->directory, at_ms, rows, count);
 }
 
-/* Carry out an erase, purge or notice packet: what came before it goes into the database with it. False: shard given up. */
+/* Carry out a purge or notice packet: what came before it goes into the database with it. False: shard given up. */
 static bool apply_control(struct bench *bench, struct shard *shard, const struct packet_header *header,
     struct packet_reader *reader)
 {
-    enum packet_type type = header->type;
-    struct control control = {.type = type, .node = header->node};
-    enum result result = type == PACKET_ERASE ? packet_read_erase(reader, &control.erase)
-        : type == PACKET_PURGE                ? packet_read_purge(reader, &control.purge)
-                                              : packet_read_notice(reader, &control.notice);
+    struct control control = {.type = header->type, .node = header->node};
+    enum result result = header->type == PACKET_PURGE ? packet_read_purge(reader, &control.purge)
+                                                      : packet_read_notice(reader, &control.notice);
     assert(result == RESULT_OK);
     return flush_shard(bench, shard, &control);
+}
+
+/* Carry out the erase packets that were taken, with what came before them. False: shard given up. */
+static bool flush_erases(struct bench *bench, struct shard *shard)
+{
+    static const struct control erases = {.type = PACKET_ERASE};
+    bool flushed = flush_shard(bench, shard, &erases);
+    bench->erase_count = 0;
+    return flushed;
+}
+
+/* Whether nothing but a flush may come between the erase packets that were taken and this entry: events of whom they are about
+ * stay if they came later. */
+static bool must_follow_erases(const struct bench *bench, const struct stream_entry *entry)
+{
+    struct packet_reader reader;
+    struct packet_header header;
+    if (bench->erase_count == 0 || entry->bytes == NULL ||
+        packet_open(&reader, entry->bytes, entry->length, &header) != RESULT_OK)
+        return false;
+    return header.type != PACKET_ERASE && header.type != PACKET_WATERMARK && header.type != PACKET_COUNTS;
+}
+
+/* Take an erase packet: it waits for others that follow at once. False: shard given up. */
+static bool take_erase(struct bench *bench, struct shard *shard, struct packet_reader *reader)
+{
+    enum result result = packet_read_erase(reader, &bench->erases[bench->erase_count++]);
+    assert(result == RESULT_OK);
+    return bench->erase_count < REQUESTS_TOGETHER || flush_erases(bench, shard);
 }
 
 static void note_read(struct shard *shard, const struct stream_entry *entry)
@@ -369,6 +398,7 @@ static bool apply_entry(struct bench *bench, struct shard *shard, const struct s
         apply_counts(shard, &reader);
         return true;
     case PACKET_ERASE:
+        return take_erase(bench, shard, &reader);
     case PACKET_PURGE:
     case PACKET_NOTICE:
         return apply_control(bench, shard, &header, &reader);
@@ -408,11 +438,12 @@ static bool must_wait_for_app(struct shard *shard)
     return false;
 }
 
-/* One shard's run of entries. A control packet flushes, and the fold forgets what was looked up: the rest is prepared
- * anew. */
+/* One shard's run of entries. Control packets flush, and the fold forgets what was looked up: the rest is prepared anew. No
+ * erase packet waits for the next run. */
 static void apply_run(struct bench *bench, struct shard *shard, const struct stream_entry *entries, size_t count)
 {
     size_t at = 0;
+    bench->erase_count = 0;
     while (at < count) {
         enum result result = prepare_entries(bench, shard, entries + at, count - at);
         if (result != RESULT_OK) {
@@ -425,11 +456,15 @@ static void apply_run(struct bench *bench, struct shard *shard, const struct str
         }
         bool flushed = false;
         while (at < count && !flushed) {
-            if (!apply_entry(bench, shard, &entries[at++]))
+            bool taken = must_follow_erases(bench, &entries[at]) ? flush_erases(bench, shard)
+                                                                 : apply_entry(bench, shard, &entries[at++]);
+            if (!taken)
                 return;
             flushed = shard->entries == 0;
         }
     }
+    if (bench->erase_count > 0)
+        (void)flush_erases(bench, shard);
 }
 
 static struct shard *shard_numbered(struct bench *bench, uint16_t number)

@@ -28,16 +28,19 @@ static void print_outcome(const struct orders_purge *order, const struct purging
     (void)uuid_format(order->id, id);
     if (json) {
         (void)printf("{\"purge\":\"%s\",\"app\":\"%s\",\"recorded\":%s,\"told\":%s,\"shards\":%" PRId64 ",\"purged\":%" PRId64
-                     ",\"done\":%s}\n",
+                     ",\"other_nodes\":%" PRId64 ",\"done\":%s}\n",
             id, order->app, order->recorded ? "true" : "false", order->told ? "true" : "false", progress->shards, progress->purged,
-            progress->done ? "true" : "false");
+            progress->others, progress->done ? "true" : "false");
         return;
     }
     (void)printf("purge    %s of %s\nintent   %s\ningest   %s\n", id, order->app,
         order->recorded ? "in the audit trail" : "not in the audit trail yet: PostgreSQL is away",
-        order->told ? "its keys are destroyed, nothing is collected" : "not told yet");
+        order->told ? "this machine's: its keys are destroyed, nothing is collected" : "not told yet");
     if (progress->shards > 0)
         (void)printf("shards   %" PRId64 " of %" PRId64 " deleted\n", progress->purged, progress->shards);
+    if (progress->others > 0)
+        (void)printf("others   %" PRId64 " ingest nodes beside this machine's go on (`throng node list`): give the order on theirs too\n",
+            progress->others);
     (void)puts(progress->done ? "done" : "not done yet: `throng up` goes on by itself, or `throng purge --resume`");
 }
 

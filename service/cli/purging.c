@@ -2,10 +2,12 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "service/cli/act.h"
 #include "service/cli/ask.h"
+#include "service/cli/nodes.h"
 #include "service/db/db.h"
 
 #define CONNINFO_BYTES 1024
@@ -100,6 +102,20 @@ static enum result tell(struct command_context *context, const struct orders_pur
     return result;
 }
 
+/* How many ingest nodes are announced beside this machine's. */
+static enum result count_others(struct db *db, int64_t *others, struct failure *why)
+{
+    struct nodes_row *nodes = NULL;
+    size_t count = 0;
+    int64_t live = 0;
+    enum result result = nodes_list(db, &nodes, &count, why);
+    for (size_t i = 0; result == RESULT_OK && i < count; i++)
+        live += nodes[i].ended || nodes[i].retired ? 0 : 1;
+    *others = live > 1 ? live - 1 : 0;
+    free(nodes);
+    return result;
+}
+
 static enum result look_at(struct db *db, const struct orders_purge *order, struct purging_progress *out, struct failure *why)
 {
     PGresult *rows = NULL;
@@ -115,7 +131,7 @@ static enum result look_at(struct db *db, const struct orders_purge *order, stru
     *out = (struct purging_progress){.shards = db_get_int4(rows, 0, 0), .purged = db_get_int8(rows, 0, 1),
         .done = db_get_bool(rows, 0, 2)};
     PQclear(rows);
-    return RESULT_OK;
+    return count_others(db, &out->others, why);
 }
 
 /* A connection, or NULL: then why says what is away. */

@@ -19,6 +19,7 @@
 struct purging_progress {
     int64_t shards, purged; /* of how many; shards 0: the database cannot tell */
     bool done;              /* its outcome is in the trail */
+    int64_t others;         /* ingest nodes that are announced, beside one: they are not told by this */
 };
 
 /* Try what is left of *order, which follows, and say in *progress how far it is; done orders are removed. RESULT_NOT_FOUND: there

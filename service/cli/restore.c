@@ -190,7 +190,7 @@ static int run(struct command_context *context, const char *data, const char *fr
         (void)printf("{\"backup\":\"%s\",\"made_at\":%" PRId64 "}\n", uuid_format(label.id, id), label.made_ms);
     else
         (void)printf("the database is that of backup %s, made %s; start `throng up`: what was released, erased and recorded since is "
-                     "brought up by the daemons, what was only counted since is lost\n",
+                     "brought up by the daemons, what was only counted since is lost, and an objection that was withdrawn since holds again\n",
             uuid_format(label.id, id), clock_format(label.made_ms, made, sizeof made));
     return 0;
 }

@@ -222,6 +222,8 @@ static void print_receipt(const struct subjects_request *request, int64_t now_ms
     print_time("applied", request->applied_ms, "");
     print_time("purged by", request->purge_due_ms, " (no copy is left in files and backups)");
     print_time("purged", request->purged_ms, "");
+    if (strcmp(request->kind, "withdrawal") == 0)
+        (void)printf("%-12s if a backup from before is restored, the objection holds again: withdraw it anew\n", "note");
     for (size_t i = 0; i < 3; i++) {
         if (request->leaves[i][0] != '\0')
             (void)printf("%-12s %s (%s)\n", "audit leaf", request->leaves[i], leaves[i]);

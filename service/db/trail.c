@@ -1,6 +1,7 @@
 #include "service/db/trail.h"
 
 #include <sodium.h>
+#include <string.h>
 
 #include "service/base/clock.h"
 
@@ -32,6 +33,41 @@ enum result trail_append(struct db *db, struct trail *trail, struct failure *why
     db_text(params, trail->head.act);
     db_bytes(params, bytes, length);
     result = db_run(db, "trail_append", "SELECT audit.append($1, $2, $3)", params, NULL, why);
+    db_params_free(params);
+    return result;
+}
+
+static void add_ids(struct db_params *params, const struct trail *trails, size_t count)
+{
+    db_array_begin(params, DB_ELEMENT_UUID);
+    for (size_t i = 0; i < count; i++)
+        db_array_bytes(params, trails[i].head.id, sizeof trails[i].head.id);
+    db_array_end(params);
+    db_array_begin(params, DB_ELEMENT_TEXT);
+    for (size_t i = 0; i < count; i++)
+        db_array_bytes(params, trails[i].head.act, strlen(trails[i].head.act));
+    db_array_end(params);
+}
+
+enum result trail_append_all(struct db *db, struct trail *trails, size_t count, struct failure *why)
+{
+    struct db_params *params = db_params_new();
+    enum result result = RESULT_OK;
+    add_ids(params, trails, count);
+    db_array_begin(params, DB_ELEMENT_BYTEA);
+    for (size_t i = 0; result == RESULT_OK && i < count; i++) {
+        const char *bytes = NULL;
+        size_t length = 0;
+        result = leaf_finish(trails[i].leaf, &bytes, &length, why);
+        if (result == RESULT_OK)
+            db_array_bytes(params, bytes, length);
+    }
+    db_array_end(params);
+    if (result == RESULT_OK)
+        result = db_run(db, "trail_append_all",
+            "SELECT audit.append(l.id, l.act, l.leaf) FROM unnest($1::uuid[], $2::text[], $3::bytea[]) WITH ORDINALITY"
+            " AS l (id, act, leaf, place) ORDER BY l.place",
+            params, NULL, why);
     db_params_free(params);
     return result;
 }

@@ -30,6 +30,9 @@ enum result trail_begin(
 /* Append the finished leaf, inside the caller's transaction (or as one of its own). */
 enum result trail_append(struct db *db, struct trail *trail, struct failure *why);
 
+/* Append the finished leaves of trails[0..count-1], in that order, inside the caller's transaction. */
+enum result trail_append_all(struct db *db, struct trail *trails, size_t count, struct failure *why);
+
 /* Free what trail owns. */
 void trail_free(struct trail *trail);
 

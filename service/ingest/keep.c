@@ -1,12 +1,12 @@
 #include "service/ingest/keep.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "service/base/durable.h"
 
 static enum result refuse(const char *name, const char *what, struct failure *why)
 {
@@ -14,46 +14,14 @@ static enum result refuse(const char *name, const char *what, struct failure *wh
     return RESULT_FAILED;
 }
 
-static bool write_synced(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t part = write(fd, bytes, length);
-        if (part < 0 && errno == EINTR)
-            continue;
-        if (part <= 0)
-            return false;
-        bytes += part;
-        length -= (size_t)part;
-    }
-    return fsync(fd) == 0;
-}
-
-static bool sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool done = fsync(fd) == 0;
-    (void)close(fd);
-    return done;
-}
-
 enum result keep_store(const char *directory, const char *name, const void *bytes, size_t length, struct failure *why)
 {
     char path[KEEP_PATH_BYTES], fresh[KEEP_PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
     (void)snprintf(fresh, sizeof fresh, "%s/%s.new", directory, name);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return refuse(name, "cannot be made", why);
-    bool done = write_synced(fd, bytes, length);
-    enum result result = done ? RESULT_OK : refuse(name, "cannot be written", why);
-    (void)close(fd);
-    if (done && (rename(fresh, path) != 0 || !sync_directory(directory)))
-        result = refuse(name, "cannot be replaced", why);
-    if (result != RESULT_OK)
-        (void)unlink(fresh);
-    return result;
+    if (!durable_put(fresh, path, bytes, length) || !durable_sync(directory))
+        return refuse(name, "cannot be written", why);
+    return RESULT_OK;
 }
 
 enum result keep_load(const char *directory, const char *name, size_t most, char **text, struct failure *why)

@@ -2,7 +2,7 @@
  * Small files of ingest's state directory, replaced as a whole and durably: a crash leaves the old or the new one.
  *
  * Sees:     what the caller keeps: commitments, ids of apps and orders, sealed keys. Nothing of a person.
- * Uses:     libc.
+ * Uses:     libc, service/base/durable.
  * Threads:  any, but one at a time for one name.
  * Failure:  RESULT_FAILED (the disk; the file is as it was), RESULT_NOT_FOUND, RESULT_CORRUPT (longer than it may be).
  */

@@ -209,7 +209,7 @@ static void open_stores(struct ingest *ingest)
     metrics_set(METRIC_SPOOL_CAPACITY, config->ingest_spool_bytes);
     service->counts = counts_new();
     require_memory("counts", service->counts);
-    ingest->replay = replay_start(config, service->node, service->spool, service->purges);
+    ingest->replay = replay_start(config, service->node, service->spool, service->purges, service->notices);
     require_memory("replay", ingest->replay);
 }
 

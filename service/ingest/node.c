@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "service/base/clock.h"
+#include "service/base/durable.h"
 
 #define EARLIER_MAX 1024 /* incarnations that crashed one after the other, with Redis away all the time */
 #define LINE_BYTES 17
@@ -68,21 +69,6 @@ static enum result read_ids(struct node *node, struct failure *why)
     return parse_ids(node, text, why);
 }
 
-static bool write_synced(int fd, const char *text, size_t length)
-{
-    return write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
-}
-
-static bool sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool done = fsync(fd) == 0;
-    close(fd);
-    return done;
-}
-
 /* Replace the file by what node knows, durably. */
 static enum result write_ids(const struct node *node, struct failure *why)
 {
@@ -96,11 +82,7 @@ static enum result write_ids(const struct node *node, struct failure *why)
         (void)snprintf(text + length, LINE_BYTES + 1, "%016" PRIx64 "\n", node->id);
         length += LINE_BYTES;
     }
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool done = fd >= 0 && write_synced(fd, text, length);
-    if (fd >= 0)
-        close(fd);
-    if (!done || rename(fresh, path) != 0 || !sync_directory(node->directory)) {
+    if (!durable_put(fresh, path, text, length) || !durable_sync(node->directory)) {
         failure_set(why, "ingest.state", "its file `nodes` cannot be written: %s", strerror(errno));
         return RESULT_FAILED;
     }
@@ -117,7 +99,7 @@ static enum result append_id(struct node *node, struct failure *why)
     (void)snprintf(line, sizeof line, "%016" PRIx64 "\n", node->id);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     bool done = fd >= 0 && ftruncate(fd, end) == 0 && lseek(fd, end, SEEK_SET) == end &&
-        write_synced(fd, line, LINE_BYTES) && sync_directory(node->directory);
+        durable_write(fd, line, LINE_BYTES) && fsync(fd) == 0 && durable_sync(node->directory);
     if (!done)
         failure_set(why, "ingest.state", "its file `nodes` cannot be written: %s", strerror(errno));
     if (fd >= 0)

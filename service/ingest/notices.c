@@ -51,6 +51,7 @@ struct notices {
     int64_t passed_day; /* as the file says */
     size_t waiting_count;
     struct packet_notice waiting[WAITING_MAX];
+    bool replaying; /* the spool is not empty: what is replayed is not told yet */
     bool clocks_known;
     int64_t apart_ms; /* wall clock minus steady clock */
     uint8_t ring[KEYD_RING_BYTES];
@@ -94,10 +95,32 @@ static bool parse_order(const char *line, struct notices *notices)
     return parse_hex(hex, order->request, sizeof order->request);
 }
 
+/* Whether a notice is in the file while it waits. A start is told before anything is acknowledged, a passed self-test is one of
+ * many, and an end is seen from the start that follows. */
+static bool is_kept(enum packet_notice_act act)
+{
+    return act == PACKET_SPOOL_REPLAYED || act == PACKET_CLOCK_STEPPED_BACK || act == PACKET_SELF_TEST_FAILED;
+}
+
+static bool parse_waiting(const char *line, struct notices *notices)
+{
+    unsigned act;
+    struct packet_notice *notice = &notices->waiting[notices->waiting_count];
+    if (notices->waiting_count == WAITING_MAX ||
+        sscanf(line, "waiting %u %" SCNd64 " %" SCNu64, &act, &notice->at_ms, &notice->count) != 3 ||
+        !is_kept((enum packet_notice_act)act))
+        return false;
+    notice->act = (enum packet_notice_act)act;
+    notices->waiting_count++;
+    return true;
+}
+
 static bool parse_line(const char *line, struct notices *notices)
 {
     if (strncmp(line, "order ", 6) == 0)
         return parse_order(line, notices);
+    if (strncmp(line, "waiting ", 8) == 0)
+        return parse_waiting(line, notices);
     if (strncmp(line, "passed ", 7) == 0)
         return sscanf(line, "passed %" SCNd64, &notices->passed_day) == 1;
     return parse_told(line, &notices->told);
@@ -107,7 +130,7 @@ static enum result read_told(struct notices *notices, struct failure *why)
 {
     char *text = NULL, *rest = NULL;
     enum result result =
-        keep_load(notices->directory, "told", (TOLD_MAX + ORDERS_MAX + 1) * LINE_MAX_BYTES, &text, why);
+        keep_load(notices->directory, "told", (TOLD_MAX + ORDERS_MAX + WAITING_MAX + 1) * LINE_MAX_BYTES, &text, why);
     if (result != RESULT_OK)
         return result == RESULT_NOT_FOUND ? RESULT_OK : result;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL && result == RESULT_OK; line = strtok_r(NULL, "\n", &rest)) {
@@ -151,7 +174,7 @@ static size_t print_rows(const struct list *list, char *text, size_t size)
 
 static enum result store(const struct notices *notices, struct failure *why)
 {
-    size_t size = (notices->told.count + notices->order_count + 2) * LINE_MAX_BYTES;
+    size_t size = (notices->told.count + notices->order_count + notices->waiting_count + 2) * LINE_MAX_BYTES;
     char *text = malloc(size);
     if (text == NULL) {
         failure_set(why, "told", "memory is short");
@@ -164,6 +187,12 @@ static enum result store(const struct notices *notices, struct failure *why)
         sodium_bin2hex(hex, sizeof hex, order->request, sizeof order->request);
         length += (size_t)snprintf(text + length, size - length, "order %" PRIu32 " %d %" PRIu32 " %s\n", order->app,
             (int)order->act, order->epoch, hex);
+    }
+    for (size_t i = 0; i < notices->waiting_count; i++) {
+        const struct packet_notice *notice = &notices->waiting[i];
+        if (is_kept(notice->act))
+            length += (size_t)snprintf(text + length, size - length, "waiting %d %" PRId64 " %" PRIu64 "\n", (int)notice->act,
+                notice->at_ms, notice->count);
     }
     length += (size_t)snprintf(text + length, size - length, "passed %" PRId64 "\n", notices->passed_day);
     enum result result = keep_store(notices->directory, "told", text, length, why);
@@ -242,6 +271,7 @@ enum result notices_open(const char *directory, struct keyd *keyd, struct notice
     (void)snprintf(notices->directory, sizeof notices->directory, "%s", directory);
     notices->keyd = keyd;
     notices->passed_day = -1;
+    notices->replaying = true; /* until it is known */
     pthread_mutex_init(&notices->lock, NULL);
     enum result result = read_told(notices, why);
     if (result == RESULT_OK)
@@ -418,12 +448,20 @@ static bool tell_app(struct notices *notices, const struct keyd_status *status)
     return done;
 }
 
+/* A replay is told of as one, when it is over. */
+static bool is_over(const struct notices *notices, const struct packet_notice *notice)
+{
+    return notice->act != PACKET_SPOOL_REPLAYED || !notices->replaying;
+}
+
 static bool tell_all(struct notices *notices)
 {
     bool done = true;
     notices->out_count = notices->next.count = 0;
-    for (size_t i = 0; i < notices->waiting_count && done; i++)
-        done = put(notices, &notices->waiting[i]);
+    for (size_t i = 0; i < notices->waiting_count && done; i++) {
+        if (is_over(notices, &notices->waiting[i]))
+            done = put(notices, &notices->waiting[i]);
+    }
     for (size_t i = 0; i < notices->app_count && done; i++)
         done = tell_app(notices, &notices->apps[i]);
     for (size_t i = 0; i < notices->told.count && done; i++) {
@@ -448,13 +486,17 @@ static void note_epoch_end(const struct notices *notices)
 /* All of notices->out is safe: so much is told. */
 static enum result note_told(struct notices *notices, struct failure *why)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < notices->waiting_count; i++) {
-        if (notices->waiting[i].act == PACKET_SELF_TEST_PASSED)
-            notices->passed_day = notices->waiting[i].at_ms / DAY_MS;
-        if (notices->waiting[i].act == PACKET_STARTED)
+        const struct packet_notice *notice = &notices->waiting[i];
+        if (!is_over(notices, notice))
+            notices->waiting[kept++] = *notice;
+        if (notice->act == PACKET_SELF_TEST_PASSED)
+            notices->passed_day = notice->at_ms / DAY_MS;
+        if (notice->act == PACKET_STARTED)
             atomic_store(&notices->begun, true);
     }
-    notices->waiting_count = 0;
+    notices->waiting_count = kept;
     notices->told = notices->next;
     notices->order_count = 0;
     return store(notices, why);
@@ -495,7 +537,7 @@ enum result notices_sync(struct notices *notices, struct failure *why)
     return result;
 }
 
-static void add_locked(struct notices *notices, const struct packet_notice *notice)
+static void add_waiting(struct notices *notices, const struct packet_notice *notice)
 {
     for (size_t i = 0; i < notices->waiting_count; i++) {
         if (notices->waiting[i].act == notice->act) {
@@ -508,11 +550,27 @@ static void add_locked(struct notices *notices, const struct packet_notice *noti
         notices->waiting[notices->waiting_count++] = *notice;
 }
 
+static void add_locked(struct notices *notices, const struct packet_notice *notice)
+{
+    struct failure why = {0};
+    add_waiting(notices, notice);
+    enum result result = is_kept(notice->act) ? store(notices, &why) : RESULT_OK;
+    if (result != RESULT_OK)
+        log_event(LOG_LEVEL_WARN, "notices.keep", LOG_FAILURE(result, &why));
+}
+
 void notices_add(struct notices *notices, const struct packet_notice *notice)
 {
     pthread_mutex_lock(&notices->lock);
     if (notice->act != PACKET_SELF_TEST_PASSED || notice->at_ms / DAY_MS != notices->passed_day)
         add_locked(notices, notice);
+    pthread_mutex_unlock(&notices->lock);
+}
+
+void notices_set_replaying(struct notices *notices, bool replaying)
+{
+    pthread_mutex_lock(&notices->lock);
+    notices->replaying = replaying;
     pthread_mutex_unlock(&notices->lock);
 }
 

@@ -1,10 +1,13 @@
 /*
  * Notices: what happens at this node and belongs in the audit trail. Keys are told of by state, so that no crash makes one
  * forgotten: DIRECTORY/told holds the commitments that were told of, and is replaced only when the packets about what
- * changed since are safe. Told twice is harmless, never told cannot be. Everything goes to shard 0.
+ * changed since are safe. A key told twice is harmless, never told cannot be. Of the rest, what nothing else would show again
+ * is in the same file until it is told: a crash between telling and noting that it is told tells it twice, with the same time and
+ * count. Everything goes to shard 0.
  *
  *   told APP EPOCH COMMITMENT         an operator's order is noted before it is carried out:
  *   order APP ACT EPOCH REQUEST       the key of that epoch is this order's doing
+ *   waiting ACT TIME COUNT            a spool replayed, a clock that stepped back, a self-test failed: not told yet
  *   passed DAY                        the last day of which a passed self-test was told
  *
  * DIRECTORY/joined (lines as the first) names keys that came in another node's key file.
@@ -39,12 +42,16 @@ enum result notices_note_joined(const char *directory, struct keyd *keyd, struct
 /* From now on notices go out through writer (borrowed). */
 void notices_begin(struct notices *notices, struct writer *writer);
 
-/* Tell of something beside keys: act, at_ms, and what else its act has. It is kept until a sync makes it safe; counts of
- * an act that waits are added up. A passed self-test is told once a day. */
+/* Tell of something beside keys: act, at_ms, and what else its act has. It is kept until a sync makes it safe, over a crash too
+ * if it is of those that can be `waiting`: durable on return, or else logged. Counts of an act that waits are added up. A
+ * passed self-test is told once a day. */
 void notices_add(struct notices *notices, const struct packet_notice *notice);
 
 /* Whether a notice PACKET_STARTED is safe: before that nothing is acknowledged, so that a crash cannot hide a start. Any thread. */
 bool notices_have_begun(const struct notices *notices);
+
+/* Whether the spool has entries: PACKET_SPOOL_REPLAYED waits, and adds up, until it has none; and until this was called. */
+void notices_set_replaying(struct notices *notices, bool replaying);
 
 /* Note the clocks, each second: a wall clock that went back by over a second against the steady one is told of. */
 void notices_check_clock(struct notices *notices, int64_t wall_ms, int64_t steady_ms);

@@ -133,10 +133,7 @@ static void tell(struct pulse *pulse)
 {
     const struct pulse_parts *parts = &pulse->parts;
     struct failure why = {0};
-    uint64_t replayed = replay_take_count(parts->replay);
-    const struct packet_notice notice = {.act = PACKET_SPOOL_REPLAYED, .at_ms = clock_now_ms(), .count = replayed};
-    if (replayed > 0)
-        notices_add(parts->notices, &notice);
+    notices_set_replaying(parts->notices, spool_bytes(parts->spool) > 0);
     notices_check_clock(parts->notices, clock_now_ms(), clock_steady_ms());
     selftest_run_due(parts->selftest, clock_steady_ms());
     (void)notices_sync(parts->notices, &why);

@@ -24,8 +24,9 @@ struct replay {
     struct spool_batch *batch;
     struct failure away; /* the last reason told */
     struct purges *purges;
+    struct notices *notices;
+    uint64_t replayed; /* entries of the segment that is read */
     atomic_bool up;
-    atomic_ullong replayed; /* entries not told of yet */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -46,11 +47,6 @@ static void set_up(struct replay *replay, bool up)
         log_event(LOG_LEVEL_INFO, "redis.answers");
     else
         log_event(LOG_LEVEL_WARN, "redis.away");
-}
-
-uint64_t replay_take_count(struct replay *replay)
-{
-    return spool_bytes(replay->spool) > 0 ? 0 : atomic_exchange(&replay->replayed, 0);
 }
 
 void replay_failed(struct replay *replay)
@@ -119,6 +115,20 @@ static size_t unpack(struct purges *purges, struct spool_batch *batch, struct st
     return count;
 }
 
+/* Count what was sent. A segment that ends is about to be deleted: what it had is noted before; until then a crash has it sent, and
+ * counted, anew. */
+static void count_replayed(struct replay *replay, size_t count)
+{
+    replay->replayed += count;
+    metrics_add(METRIC_STREAM_ENTRIES, count);
+    if (!replay->batch->ends || replay->replayed == 0)
+        return;
+    const struct packet_notice notice = {
+        .act = PACKET_SPOOL_REPLAYED, .at_ms = clock_now_ms(), .count = replay->replayed};
+    notices_add(replay->notices, &notice);
+    replay->replayed = 0;
+}
+
 /* Send one batch of the spool. *more: there may be another. False if Redis or the disk refuses. */
 static bool replay_some(struct replay *replay, bool *more)
 {
@@ -133,8 +143,7 @@ static bool replay_some(struct replay *replay, bool *more)
         if (count > 0 && !send_all(replay, entries, count))
             return false;
         report(replay->batch);
-        metrics_add(METRIC_STREAM_ENTRIES, count);
-        atomic_fetch_add(&replay->replayed, count);
+        count_replayed(replay, count);
         result = spool_advance(replay->spool, replay->batch, &why);
     }
     metrics_set(METRIC_SPOOL_BYTES, (int64_t)spool_bytes(replay->spool));
@@ -241,7 +250,8 @@ static void release(struct replay *replay)
     free(replay);
 }
 
-struct replay *replay_start(const struct config *config, struct node *node, struct spool *spool, struct purges *purges)
+struct replay *replay_start(const struct config *config, struct node *node, struct spool *spool, struct purges *purges,
+    struct notices *notices)
 {
     struct replay *replay = calloc(1, sizeof *replay);
     if (replay == NULL)
@@ -250,6 +260,7 @@ struct replay *replay_start(const struct config *config, struct node *node, stru
     replay->node = node;
     replay->spool = spool;
     replay->purges = purges;
+    replay->notices = notices;
     replay->stream = stream_new(config);
     replay->batch = malloc(sizeof *replay->batch);
     pthread_condattr_t attributes;

@@ -4,7 +4,7 @@
  * nothing waiting a PING, has gone through here again: nobody's request pays for finding out.
  *
  * Sees:     packets (pseudonyms).
- * Uses:     service/stream, spool, node; one thread of its own.
+ * Uses:     service/stream, spool, node, notices; one thread of its own.
  * Threads:  replay_up and replay_failed in any.
  * Failure:  tried again each half second.
  */
@@ -16,16 +16,15 @@
 #include "schema/failure.h"
 #include "service/base/config.h"
 #include "service/ingest/node.h"
+#include "service/ingest/notices.h"
 #include "service/ingest/purges.h"
 #include "service/ingest/spool.h"
 
 struct replay;
 
 /* Start the thread; the arguments are borrowed for its life. NULL if the system refuses. */
-struct replay *replay_start(const struct config *config, struct node *node, struct spool *spool, struct purges *purges);
-
-/* How many entries of the spool were sent since the last call, once nothing of it waits any more; else 0. */
-uint64_t replay_take_count(struct replay *replay);
+struct replay *replay_start(const struct config *config, struct node *node, struct spool *spool, struct purges *purges,
+    struct notices *notices);
 
 /* Whether live traffic should try Redis. */
 bool replay_up(const struct replay *replay);

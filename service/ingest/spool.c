@@ -510,7 +510,7 @@ enum result spool_read(struct spool *spool, struct spool_batch *batch, struct fa
 {
     const size_t size = 4 * RECORD_MAX + SPOOL_READ_MAX * 1024;
     batch->count = batch->damaged = 0;
-    batch->torn = batch->waiting = false;
+    batch->torn = batch->waiting = batch->ends = false;
     pthread_mutex_lock(&spool->lock);
     struct segment *segment = spool->first;
     uint64_t end = segment == NULL ? 0 : segment->bytes;
@@ -530,6 +530,7 @@ enum result spool_read(struct spool *spool, struct spool_batch *batch, struct fa
         batch->waiting = true;
         batch->segment = segment->number;
         read_records(&window, batch);
+        batch->ends = batch->until >= end;
     }
     free(bytes);
     return result;

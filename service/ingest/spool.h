@@ -61,6 +61,7 @@ struct spool_batch {
     bool torn;         /* an unfinished last record was cut off */
     uint64_t segment;  /* where it was read */
     uint64_t until;    /* offset behind it */
+    bool ends;         /* nothing was behind it: spool_advance may delete the segment */
 };
 
 /* Read the next records without removing them; count may be 0 where only damage was found. RESULT_FAILED for a read

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/base/durable.h"
+
 #define TEXT_BYTES 128 /* "COUNT HASH\n" */
 #define PATH_BYTES 4096
 
@@ -53,16 +55,6 @@ enum result head_load(const char *directory, struct head *out, struct failure *w
     return result;
 }
 
-/* Names in directory are durable after this. */
-static int sync_directory(const char *directory)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int failed = fd < 0 || fsync(fd) != 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return failed;
-}
-
 enum result head_store(const char *directory, const struct head *head, struct failure *why)
 {
     char path[PATH_BYTES], fresh[PATH_BYTES], hex[2 * HEAD_HASH_BYTES + 1], text[TEXT_BYTES];
@@ -70,14 +62,8 @@ enum result head_store(const char *directory, const struct head *head, struct fa
     (void)snprintf(fresh, sizeof fresh, "%s/" HEAD_FILE ".new", directory);
     int length = snprintf(text, sizeof text, "%" PRId64 " %s\n", head->count,
         sodium_bin2hex(hex, sizeof hex, head->hash, sizeof head->hash));
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return io_failed(why, "written");
-    int failed = write(fd, text, (size_t)length) != length || fsync(fd) != 0;
-    (void)close(fd);
-    if (failed || rename(fresh, path) != 0 || sync_directory(directory) != 0)
-        return io_failed(why, "written");
-    return RESULT_OK;
+    bool stored = durable_put(fresh, path, text, (size_t)length) && durable_sync(directory);
+    return stored ? RESULT_OK : io_failed(why, "written");
 }
 
 static enum result restored(struct failure *why, int64_t has, int64_t known)

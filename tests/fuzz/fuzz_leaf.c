@@ -25,9 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     require(leaf.known == (leaf.why.text[0] == '\0'));
-    char *again = json_dumps(leaf.root, JSON_COMPACT | JSON_SORT_KEYS);
+    json_t *root = json_loadb(bytes.bytes, size, JSON_REJECT_DUPLICATES, NULL);
+    char *again = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
     require(again != NULL && strlen(again) == size && memcmp(again, data, size) == 0);
+    require(json_equal(json_object_get(root, "data"), leaf.data) == 1);
     free(again);
+    json_decref(root);
     char *members = json_dumps(leaf.data, JSON_COMPACT | JSON_SORT_KEYS);
     require(members != NULL && strlen(members) == leaf.data_text.length
         && memcmp(members, leaf.data_text.bytes, leaf.data_text.length) == 0);

@@ -54,31 +54,77 @@ static void expect_refused(struct leaf *leaf, enum result result)
     leaf_free(leaf);
 }
 
+/* aggregates_read, whose data hold any text: [[text, 1]]. The array of pairs is open. */
+static struct leaf *begin_counts(void)
+{
+    struct leaf_head head = make_head();
+    head.act = "aggregates_read";
+    struct leaf *leaf = leaf_begin(&head);
+    leaf_array(leaf, "counts");
+    return leaf;
+}
+
+static void add_pair(struct leaf *leaf, const char *text, int64_t count)
+{
+    leaf_array(leaf, NULL);
+    leaf_text(leaf, NULL, text);
+    leaf_int(leaf, NULL, count);
+    leaf_close(leaf);
+}
+
+static struct leaf *end_counts(struct leaf *leaf)
+{
+    leaf_close(leaf);
+    leaf_int(leaf, "hour_ms", 0);
+    return leaf;
+}
+
+static void expect_refused_at(struct leaf *leaf, const char *field, const char *text)
+{
+    const char *bytes = "untouched";
+    size_t length = 9;
+    struct failure why = {0};
+    assert_int_equal(leaf_finish(leaf, &bytes, &length, &why), RESULT_INVALID);
+    assert_string_equal(why.field, field);
+    assert_string_equal(why.text, text);
+    assert_string_equal(bytes, "untouched");
+    leaf_free(leaf);
+}
+
+#define ID "\"id\":\"f0f1f2f3-f4f5-46f7-b8f9-fafbfcfdfeff\",\"nonce\":\"000102030405060708090a0b0c0d0e0f\""
+
 static void test_exact_bytes(void **state)
 {
     (void)state;
     struct leaf_head head = make_head();
+    head.act = "month_planned";
     struct leaf *leaf = leaf_begin(&head);
     assert_int_equal(head.id[6], 0x46);
     assert_int_equal(head.id[8], 0xb8);
-    leaf_int(leaf, "a", -9007199254740991);
-    leaf_object(leaf, "b");
-    leaf_null(leaf, "x");
-    leaf_text(leaf, "y", "q\"b\\/\xc3\xa9\xf0\x9f\x98\x82");
-    leaf_close(leaf);
-    leaf_array(leaf, "rows");
+    leaf_int(leaf, "definition", 9007199254740991);
+    leaf_array(leaf, "families");
     leaf_array(leaf, NULL);
     leaf_text(leaf, NULL, "active_users");
-    leaf_int(leaf, NULL, 0);
-    leaf_null(leaf, NULL);
+    leaf_int(leaf, NULL, 38);
+    leaf_text(leaf, NULL, "64.5");
+    leaf_text(leaf, NULL, "0.25");
+    leaf_int(leaf, NULL, 1);
     leaf_close(leaf);
-    leaf_array(leaf, NULL);
     leaf_close(leaf);
-    leaf_close(leaf);
-    expect(leaf, "{\"act\":\"aggregates_released\",\"actor\":{\"id\":\"throng_release\",\"type\":\"daemon\"},\"at\":1767225600000,"
-                 "\"data\":{\"a\":-9007199254740991,\"b\":{\"x\":null,\"y\":\"q\\\"b\\\\/\xc3\xa9\xf0\x9f\x98\x82\"},"
-                 "\"rows\":[[\"active_users\",0,null],[]]},\"id\":\"f0f1f2f3-f4f5-46f7-b8f9-fafbfcfdfeff\","
-                 "\"nonce\":\"000102030405060708090a0b0c0d0e0f\",\"out\":\"ok\",\"tenant\":\"story-forge\",\"v\":1}");
+    leaf_int(leaf, "k", 0);
+    leaf_text(leaf, "month", "2026-01-01");
+    leaf_text(leaf, "population", "people");
+    leaf_text(leaf, "preset", "standard");
+    expect(leaf, "{\"act\":\"month_planned\",\"actor\":{\"id\":\"throng_release\",\"type\":\"daemon\"},\"at\":1767225600000,"
+                 "\"data\":{\"definition\":9007199254740991,\"families\":[[\"active_users\",38,\"64.5\",\"0.25\",1]],\"k\":0,"
+                 "\"month\":\"2026-01-01\",\"population\":\"people\",\"preset\":\"standard\"}," ID ",\"out\":\"ok\",\"tenant\":"
+                 "\"story-forge\",\"v\":1}");
+    leaf = begin_counts();
+    add_pair(leaf, "q\"b\\/\xc3\xa9\xf0\x9f\x98\x82", 1);
+    add_pair(leaf, "", 0);
+    expect(end_counts(leaf), "{\"act\":\"aggregates_read\",\"actor\":{\"id\":\"throng_release\",\"type\":\"daemon\"},"
+                             "\"at\":1767225600000,\"data\":{\"counts\":[[\"q\\\"b\\\\/\xc3\xa9\xf0\x9f\x98\x82\",1],[\"\",0]],"
+                             "\"hour_ms\":0}," ID ",\"out\":\"ok\",\"tenant\":\"story-forge\",\"v\":1}");
 }
 
 static void test_ref_and_outs(void **state)
@@ -86,25 +132,45 @@ static void test_ref_and_outs(void **state)
     (void)state;
     uint8_t ref[16] = {0xab};
     struct leaf_head head = make_head();
-    head.act = "key_born";
+    head.act = "key_change_ordered";
     head.out = LEAF_FAILED;
-    head.tenant = "";
     head.ref = ref;
-    expect(leaf_begin(&head), "{\"act\":\"key_born\",\"actor\":{\"id\":\"throng_release\",\"type\":\"daemon\"},\"at\":1767225600000,"
-                              "\"data\":{},\"id\":\"f0f1f2f3-f4f5-46f7-b8f9-fafbfcfdfeff\","
-                              "\"nonce\":\"000102030405060708090a0b0c0d0e0f\",\"out\":\"failed\","
-                              "\"ref\":\"ab000000-0000-0000-0000-000000000000\",\"tenant\":\"\",\"v\":1}");
+    struct leaf *leaf = leaf_begin(&head);
+    leaf_text(leaf, "change", "ratchet");
+    expect(leaf, "{\"act\":\"key_change_ordered\",\"actor\":{\"id\":\"throng_release\",\"type\":\"daemon\"},\"at\":1767225600000,"
+                 "\"data\":{\"change\":\"ratchet\"}," ID ",\"out\":\"failed\",\"ref\":\"ab000000-0000-0000-0000-000000000000\","
+                 "\"tenant\":\"story-forge\",\"v\":1}");
+    head = make_head();
+    head.act = "daemon_stopped";
+    head.tenant = "";
+    expect(leaf_begin(&head), "{\"act\":\"daemon_stopped\",\"actor\":{\"id\":\"throng_release\",\"type\":\"daemon\"},"
+                              "\"at\":1767225600000,\"data\":{}," ID ",\"out\":\"ok\",\"tenant\":\"\",\"v\":1}");
 }
 
 static void test_heads_refused(void **state)
 {
     (void)state;
+    uint8_t ref[16] = {0};
     struct leaf_head head = make_head();
     head.act = "no_such_act";
+    expect_refused_at(leaf_begin(&head), "no_such_act.act", "is not in compliance/audit/fields.def");
+    head.act = NULL;
     expect_refused(leaf_begin(&head), RESULT_INVALID);
     head = make_head();
     head.tenant = "line\nbreak";
-    expect_refused(leaf_begin(&head), RESULT_INVALID);
+    expect_refused_at(leaf_begin(&head), "aggregates_released.tenant", "is not what this act is about");
+    head = make_head();
+    head.act = "daemon_stopped";
+    expect_refused_at(leaf_begin(&head), "daemon_stopped.tenant", "is not what this act is about");
+    head = make_head();
+    head.out = LEAF_DENIED;
+    expect_refused_at(leaf_begin(&head), "aggregates_released.out", "is no outcome of this act");
+    head = make_head();
+    head.ref = ref;
+    expect_refused_at(leaf_begin(&head), "aggregates_released.ref", "is not what this act has");
+    head = make_head();
+    head.act = "purge_done";
+    expect_refused_at(leaf_begin(&head), "purge_done.ref", "is missing");
     head = make_head();
     head.actor_id = NULL;
     expect_refused(leaf_begin(&head), RESULT_INVALID);
@@ -114,19 +180,37 @@ static void test_heads_refused(void **state)
     expect_refused(NULL, RESULT_FULL);
 }
 
+static struct leaf *begin_act(const char *act)
+{
+    struct leaf_head head = make_head();
+    head.act = act;
+    return leaf_begin(&head);
+}
+
 static void test_keys_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {"", "Upper", "with1", "a-b", "a b", "\xc3\xa9",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct leaf *leaf = begin();
+        struct leaf *leaf = begin_act("trail_read");
         leaf_int(leaf, bad[i], 1);
-        expect_refused(leaf, RESULT_INVALID);
+        expect_refused_at(leaf, "trail_read.data", "a key is not 1 to 63 of [a-z_]");
     }
+    struct leaf *leaf = begin_act("seal_requested");
+    leaf_int(leaf, "force", 1);
+    leaf_int(leaf, "force", 1);
+    expect_refused_at(leaf, "seal_requested.force", "a key does not come after the one before");
     static const char *const pairs[][2] = {{"b", "a"}, {"a", "a"}, {"ab", "a"}, {"a", "_"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct leaf *leaf = begin();
+        leaf = begin_act("ingestion");
+        leaf_int(leaf, "accepted", 1);
+        leaf_text(leaf, "day", "2026-01-01");
+        for (const char *const *key = (const char *const[]){"dropped", "duplicate", NULL}; *key != NULL; key++)
+            leaf_int(leaf, *key, 0);
+        leaf_text(leaf, "exact", "0000000000000000000000000000000000000000000000000000000000000000");
+        leaf_int(leaf, "late", 0);
+        leaf_object(leaf, "rejected");
         leaf_int(leaf, pairs[i][0], 1);
         leaf_int(leaf, pairs[i][1], 1);
         expect_refused(leaf, RESULT_INVALID);
@@ -138,22 +222,22 @@ static void test_shape_refused(void **state)
     (void)state;
     struct leaf *leaf = begin();
     leaf_close(leaf);
-    expect_refused(leaf, RESULT_INVALID);
-    leaf = begin();
-    leaf_array(leaf, "a");
-    expect_refused(leaf, RESULT_INVALID);
+    expect_refused_at(leaf, "aggregates_released.data", "nothing is open");
+    leaf = begin_act("trail_read");
+    leaf_array(leaf, "counts");
+    expect_refused_at(leaf, "trail_read.data", "an array or object is still open");
     leaf = begin();
     leaf_int(leaf, NULL, 1);
-    expect_refused(leaf, RESULT_INVALID);
-    leaf = begin();
-    leaf_array(leaf, "a");
-    leaf_int(leaf, "b", 1);
-    expect_refused(leaf, RESULT_INVALID);
-    leaf = begin();
-    leaf_array(leaf, "a");
+    expect_refused_at(leaf, "aggregates_released", "a member of an object has no key");
+    leaf = begin_act("trail_read");
+    leaf_array(leaf, "counts");
+    leaf_array(leaf, "b");
+    expect_refused_at(leaf, "trail_read.b", "an element has a key");
+    leaf = begin_act("trail_read");
+    leaf_array(leaf, "counts");
     for (int i = 0; i < 20; i++)
         leaf_array(leaf, NULL);
-    expect_refused(leaf, RESULT_INVALID);
+    expect_refused_at(leaf, "trail_read.counts", "is not of its type");
 }
 
 static void test_values_refused(void **state)
@@ -161,28 +245,26 @@ static void test_values_refused(void **state)
     (void)state;
     static const int64_t integers[] = {9007199254740992, -9007199254740992, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
-        struct leaf *leaf = begin();
-        leaf_int(leaf, "a", integers[i]);
+        struct leaf *leaf = begin_act("trail_pruned");
+        leaf_int(leaf, "below", integers[i]);
         expect_refused(leaf, RESULT_INVALID);
     }
     static const char *const texts[] = {"\x01", "a\tb", "\x7f", "\xc2\x85", "\x80", "\xc0\xaf", "\xc3", "\xe2\x82", "\xed\xa0\x80",
         "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xe0\x80\xaf", "\xf0\x80\x80\xaf"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        struct leaf *leaf = begin();
-        leaf_text(leaf, "a", texts[i]);
-        expect_refused(leaf, RESULT_INVALID);
+        struct leaf *leaf = begin_counts();
+        add_pair(leaf, texts[i], 1);
+        expect_refused(end_counts(leaf), RESULT_INVALID);
     }
 }
 
 static void test_bounded(void **state)
 {
     (void)state;
-    struct leaf *leaf = begin();
-    leaf_array(leaf, "rows");
-    for (int i = 0; i < 300000; i++)
-        leaf_int(leaf, NULL, 1000);
-    leaf_close(leaf);
-    expect_refused(leaf, RESULT_FULL);
+    struct leaf *leaf = begin_counts();
+    for (int i = 0; i < 130000; i++)
+        add_pair(leaf, "", 1000);
+    expect_refused(end_counts(leaf), RESULT_FULL);
 }
 
 /* Decode the JSON string literal at *text to out; *text is moved past it. Canonical literals have no \u above 001f. */
@@ -225,8 +307,9 @@ static size_t check_vector(const char *json)
         const char *start = s;
         char plain[512];
         decode(&s, plain);
-        struct leaf *leaf = begin();
-        leaf_text(leaf, "a", plain);
+        struct leaf *leaf = begin_counts();
+        add_pair(leaf, plain, 1);
+        (void)end_counts(leaf);
         if (has_control(plain)) {
             expect_refused(leaf, RESULT_INVALID);
             continue;
@@ -234,7 +317,7 @@ static size_t check_vector(const char *json)
         const char *bytes = NULL;
         size_t length = 0;
         char want[600];
-        (void)snprintf(want, sizeof want, "\"data\":{\"a\":%.*s}", (int)(s - start), start);
+        (void)snprintf(want, sizeof want, "\"data\":{\"counts\":[[%.*s,1]],", (int)(s - start), start);
         assert_int_equal(leaf_finish(leaf, &bytes, &length, NULL), RESULT_OK);
         char *got = strndup(bytes, length);
         assert_non_null(strstr(got, want));

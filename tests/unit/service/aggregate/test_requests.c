@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "service/aggregate/acts.h"
 #include "service/aggregate/caretaker.h"
 #include "service/aggregate/notices.h"
 #include "service/aggregate/recall.h"
@@ -120,7 +121,7 @@ static int anew(void **state)
     cluster_sql("DO $$ DECLARE t text; BEGIN FOR t IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
                 " WHERE schemaname = 'state' OR (schemaname = 'subject' AND tablename NOT IN ('mark_key', 'account')) LOOP"
                 " EXECUTE 'TRUNCATE ' || t || ' CASCADE'; END LOOP; END $$; UPDATE subject.account SET through = NULL;"
-                "DELETE FROM live.twin");
+                "DELETE FROM live.twin; DELETE FROM audit.pending");
     take();
     cluster_shell("redis-cli -s %s DEL 'throng:{3}:marks' 'throng:{3}' > /dev/null", bed.socket);
     return 0;
@@ -158,6 +159,7 @@ static void receive(uint32_t user, uint32_t epoch, bool links, int64_t received_
 
 struct control {
     const struct packet_erase *erase;
+    size_t erases; /* 0: one, if there is any */
     const struct packet_notice *notice;
     bool fails;
 };
@@ -167,7 +169,7 @@ static enum result flush_body(struct db *db, void *context, struct failure *why)
     const struct control *control = context;
     enum result result = store_write(db, &bed.shard, why);
     if (result == RESULT_OK && control->erase != NULL)
-        result = requests_apply(db, &bed.shard, control->erase, KEEP_DAYS, why);
+        result = requests_apply(db, &bed.shard, control->erase, control->erases + (control->erases == 0), KEEP_DAYS, why);
     if (result == RESULT_OK && control->notice != NULL)
         result = notices_apply(db, &bed.shard, 7, control->notice, why);
     if (result == RESULT_OK)
@@ -311,6 +313,78 @@ static void what_failed_is_carried_out_again(void **unused)
         "request_received erasure crowd ok f\nrequest_applied erasure crowd ok t\n");
 }
 
+/* Many at once */
+
+/* The answer that was sealed for the request, as text, owned by the caller. */
+static char *opened(uint8_t id, const unsigned char *public, const unsigned char *secret)
+{
+    char query[128];
+    (void)snprintf(query, sizeof query, "SELECT sealed FROM subject.answer WHERE request::text LIKE '%02x%%'", (unsigned)id);
+    PGresult *rows = PQexecParams(cluster.reader, query, 0, NULL, NULL, NULL, NULL, 1);
+    assert_int_equal(PQntuples(rows), 1);
+    size_t length = (size_t)PQgetlength(rows, 0, 0);
+    char *text = calloc(1, length);
+    assert_int_equal(crypto_box_seal_open((unsigned char *)text, (const unsigned char *)PQgetvalue(rows, 0, 0), length, public,
+        secret), 0);
+    PQclear(rows);
+    return text;
+}
+
+/* In one transaction they do what they did one after the other: also those about one person, by whatever names. */
+static void many_requests_are_carried_out_in_their_order(void **unused)
+{
+    (void)unused;
+    unsigned char public[crypto_box_PUBLICKEYBYTES];
+    unsigned char secret[crypto_box_SECRETKEYBYTES];
+    (void)crypto_box_keypair(public, secret);
+    for (uint32_t user = 1; user <= 6; user++)
+        receive(user, 1, false, bed.now_ms - 1000);
+    flush((struct control){0});
+    receive(1, 2, true, bed.now_ms - 500);
+    flush((struct control){0});
+    int64_t leaves = cluster_number("SELECT count(*) FROM audit.outbox");
+    struct packet_erase erases[] = {request(PACKET_ACCESS, 1, 2, 30), request(PACKET_ERASURE, 1, 2, 31),
+        request(PACKET_ACCESS, 1, 1, 32), request(PACKET_OBJECTION, 2, 1, 33), request(PACKET_OBJECTION, 3, 1, 34),
+        request(PACKET_WITHDRAWAL, 2, 1, 35), request(PACKET_ERASURE, 4, 1, 36), request(PACKET_ERASURE, 4, 1, 36),
+        request(PACKET_ACCESS, 5, 1, 37), request(PACKET_ERASURE, 9, 1, 38), request(PACKET_ACCESS, 6, 1, 39)};
+    size_t count = sizeof erases / sizeof *erases;
+    for (size_t i = 0; i + 1 < count; i++)
+        memcpy(erases[i].seal, public, sizeof public); /* the last comes with no key */
+    flush((struct control){.erase = erases, .erases = count});
+    static const uint8_t gone[] = {1, 2, 3, 4};
+    for (size_t i = 0; i < sizeof gone; i++)
+        assert_int_equal(rows_about(gone[i]), 0);
+    assert_true(rows_about(5) > 2 && rows_about(6) > 2);
+    char *first = opened(30, public, secret), *after = opened(32, public, secret), *other = opened(37, public, secret);
+    assert_non_null(strstr(first, "\\\\x01000000"));
+    assert_null(strstr(after, "\"state.")); /* nothing was left to tell */
+    assert_non_null(strstr(other, "\\\\x05000000"));
+    free(first);
+    free(after);
+    free(other);
+    assert_int_equal(cluster_number("SELECT count(*) FROM subject.answer"), 3);
+    assert_int_equal(cluster_number("SELECT count(*) FROM subject.request"), (int64_t)count - 1);
+    assert_int_equal(cluster_number("SELECT count(*) FROM audit.outbox"), leaves + 2 * ((int64_t)count - 1));
+    expect("SELECT concat_ws(' ', left(body->'data'->>'request', 2), act, body->'data'->>'kind', body->>'out', body->>'ref' ="
+           " (SELECT received_leaf::text FROM subject.request WHERE id::text = body->'data'->>'request'))"
+           " FROM (SELECT p.written_at, p.id, act, convert_from(leaf, 'UTF8')::jsonb AS body FROM audit.pending AS p"
+           "   JOIN audit.outbox USING (id)) AS l WHERE body->'data'->>'request' ~ '^(1e|1f|2[0-7])010203' ORDER BY written_at, id",
+        "1e request_received access ok\n1e request_applied access ok t\n1f request_received erasure ok\n"
+        "1f request_applied erasure ok t\n20 request_received access ok\n20 request_applied access ok t\n"
+        "21 request_received objection ok\n21 request_applied objection ok t\n22 request_received objection ok\n"
+        "22 request_applied objection ok t\n23 request_received withdrawal ok\n23 request_applied withdrawal ok t\n"
+        "24 request_received erasure ok\n24 request_applied erasure ok t\n25 request_received access ok\n"
+        "25 request_applied access ok t\n26 request_received erasure ok\n26 request_applied erasure ok t\n"
+        "27 request_received access ok\n27 request_applied access failed t\n");
+    /* 1 by both names, 3, 4 and 9; the objection of 2 was withdrawn. */
+    expect("SELECT kind || ' ' || count(*) FROM subject.mark GROUP BY kind ORDER BY 1", "erasure 4\nobjection 1\n");
+    assert_int_equal(compare(), 0);
+    cluster_shell("test $(redis-cli -s %s HLEN 'throng:{3}:marks') = 5", bed.socket);
+    expect("SELECT count(*) || ' ' || count(*) FILTER (WHERE purge_due_at - applied_at BETWEEN '36 days 23:59' AND '37 days'"
+           " AND due_at = received_at + '30 days' AND last_due_at = received_at + '45 days') FROM subject.request"
+           " WHERE purge_due_at IS NOT NULL", "5 5\n");
+}
+
 /* Objection */
 
 static void an_objection_holds_over_epochs_until_it_is_withdrawn(void **unused)
@@ -451,6 +525,28 @@ static void a_restored_database_forgets_again(void **unused)
     cluster_shell("redis-cli -s %s DEL 'throng:{3}:marks' > /dev/null", bed.socket);
     assert_int_equal(compare(), 0);
     cluster_shell("test $(redis-cli -s %s HLEN 'throng:{3}:marks') = 2", bed.socket);
+}
+
+/* Redis has no mark of it, as if it had lost its copy: in doubt the person is not counted, until it is withdrawn anew. */
+static void an_objection_withdrawn_since_the_backup_holds_again(void **unused)
+{
+    (void)unused;
+    ask(PACKET_OBJECTION, 2, 1, 21);
+    cluster_sql("DROP TABLE IF EXISTS public.saved; CREATE TABLE public.saved AS TABLE subject.mark");
+    ask(PACKET_WITHDRAWAL, 2, 1, 22);
+    assert_int_equal(cluster_number("SELECT count(*) FROM subject.mark"), 0);
+    give();
+    cluster_sql("INSERT INTO subject.mark TABLE public.saved; DROP TABLE public.saved");
+    take();
+    assert_int_equal(compare(), 0);
+    cluster_shell("test $(redis-cli -s %s HLEN 'throng:{3}:marks') = 1", bed.socket);
+    receive(2, 1, false, bed.now_ms + 1000);
+    flush((struct control){0});
+    assert_int_equal(rows_about(2), 0);
+    ask(PACKET_WITHDRAWAL, 2, 1, 23);
+    receive(2, 1, false, bed.now_ms + 2000);
+    flush((struct control){0});
+    assert_true(rows_about(2) > 0);
 }
 
 static void marks_die(void **unused)
@@ -636,23 +732,69 @@ static void a_day_has_one_account(void **unused)
     free(exact);
 }
 
+/* A test app is named in the trail, though its time is over and its definition is not published any more. */
+static void a_test_app_of_the_past_has_its_name(void **unused)
+{
+    (void)unused;
+    struct failure why = {0};
+    cluster_sql("INSERT INTO config.app (name, population, time_zone, leaf, twin_of, lives_until)"
+                " SELECT 'crowd-test', 'crowd-test', time_zone, leaf, app, now() - interval '2 hours' FROM config.app;"
+                "UPDATE config.installation SET catalogue_version = catalogue_version + 1");
+    check(directory_refresh(bed.state, bed.stream, &why), &why);
+    const struct directory *directory = directory_current();
+    uint32_t twin = (uint32_t)cluster_number("SELECT app::bigint FROM config.app WHERE twin_of IS NOT NULL");
+    assert_string_equal(acts_tenant(directory, twin), "crowd-test");
+    assert_string_equal(acts_tenant(directory, bed.app), "crowd");
+    assert_string_equal(acts_tenant(directory, twin + 100), "");
+    directory_release(directory);
+}
+
+/* A database that was restored has its books of before, and the log as it was. */
+static void a_restored_database_tells_no_day_twice(void **unused)
+{
+    (void)unused;
+    struct failure why = {0};
+    int32_t day = clock_days_from_civil(2026, 3, 1);
+    static const char told[] = "SELECT convert_from(leaf, 'UTF8')::jsonb->'data'->>'day' AS day FROM audit.outbox"
+                               " WHERE act = 'ingestion' AND convert_from(leaf, 'UTF8')::jsonb->'data'->>'day' > '2026-03' ORDER BY 1";
+    cluster_sql("INSERT INTO state.tally SELECT s, app, '2026-03-01', 50, 3, 2 FROM config.app, generate_series(0, 1) s");
+    check(caretaker_tell_days(bed.state, bed.shard.directory, day + 2, &why), &why);
+    expect(told, "2026-03-01\n");
+    cluster_sql("INSERT INTO audit.entry (index, id, at, act, tenant) SELECT row_number() OVER () - 1, id, '2026-03-03', act,"
+                " convert_from(leaf, 'UTF8')::jsonb->>'tenant' FROM audit.outbox WHERE act = 'ingestion';"
+                "DELETE FROM audit.pending; UPDATE subject.account SET through = '2026-02-28';"
+                "INSERT INTO state.tally SELECT 0, app, '2026-03-02', 7, 0, 0 FROM config.app");
+    /* As long as the log may lack what it had, nothing is told. */
+    tell(PACKET_STARTED, 0, 0);
+    check(caretaker_tell_days(bed.state, bed.shard.directory, day + 3, &why), &why);
+    expect(told, "2026-03-01\n");
+    cluster_sql("DELETE FROM audit.pending");
+    check(caretaker_tell_days(bed.state, bed.shard.directory, day + 3, &why), &why);
+    check(caretaker_tell_days(bed.state, bed.shard.directory, day + 3, &why), &why);
+    expect(told, "2026-03-01\n2026-03-02\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_erasure_leaves_no_row_and_the_trail_says_so, anew),
         cmocka_unit_test_setup(a_request_is_recorded_once, anew),
         cmocka_unit_test_setup(what_failed_is_carried_out_again, anew),
+        cmocka_unit_test_setup(many_requests_are_carried_out_in_their_order, anew),
         cmocka_unit_test_setup(an_objection_holds_over_epochs_until_it_is_withdrawn, anew),
         cmocka_unit_test_setup(an_answer_says_everything_and_only_its_asker_reads_it, anew),
         cmocka_unit_test_setup(an_answer_to_no_key_fails_visibly, anew),
         cmocka_unit_test(no_table_about_persons_is_forgotten),
         cmocka_unit_test_setup(a_restored_database_forgets_again, anew),
+        cmocka_unit_test_setup(an_objection_withdrawn_since_the_backup_holds_again, anew),
         cmocka_unit_test_setup(marks_die, anew),
         cmocka_unit_test_setup(a_request_is_purged_when_no_store_has_a_copy, anew),
         cmocka_unit_test_setup(a_purge_is_done_when_every_shard_and_its_order_say_so, anew),
         cmocka_unit_test_setup(a_key_lives_once, anew),
         cmocka_unit_test_setup(other_notices_have_their_leaves, anew),
         cmocka_unit_test_setup(a_day_has_one_account, anew),
+        cmocka_unit_test_setup(a_restored_database_tells_no_day_twice, anew),
+        cmocka_unit_test_setup(a_test_app_of_the_past_has_its_name, anew),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

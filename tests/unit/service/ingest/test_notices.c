@@ -68,7 +68,7 @@ static void start(struct rig *rig)
     assert_int_equal(purges_open(rig->folder, &rig->purges, &why), RESULT_OK);
     assert_int_equal(spool_open(path_of(rig, "spool"), 1 << 20, rig->keyd, &rig->spool, &why), RESULT_OK);
     rig->counts = counts_new();
-    rig->replay = replay_start(&rig->config, rig->node, rig->spool, rig->purges);
+    rig->replay = replay_start(&rig->config, rig->node, rig->spool, rig->purges, rig->notices);
     const struct writer_parts parts = {&rig->config, rig->keyd, rig->node, rig->spool, rig->replay, rig->counts};
     rig->writer = writer_start(&parts);
     assert_non_null(rig->writer);
@@ -292,6 +292,47 @@ static void clocks_and_self_tests(void **state)
     assert_int_equal(rig->told[0].act, PACKET_SELF_TEST_FAILED);
 }
 
+/* What nothing would show again is told by the next process, if this one dies before it could. */
+static void what_waits_outlives_a_crash(void **state)
+{
+    struct rig *rig = *state;
+    struct packet_notice replayed = {.act = PACKET_SPOOL_REPLAYED, .at_ms = 1767225600000, .count = 7};
+    struct packet_notice failed = {.act = PACKET_SELF_TEST_FAILED, .at_ms = 1767225600001, .count = 2};
+    stop(rig);
+    start(rig); /* without a writer, nothing can be told */
+    notices_add(rig->notices, &replayed);
+    notices_check_clock(rig->notices, 1767225600000, 1000);
+    notices_check_clock(rig->notices, 1767225600000 - 5000, 1000);
+    stop(rig);
+    start(rig);
+    notices_add(rig->notices, &replayed);
+    notices_add(rig->notices, &failed);
+    stop(rig);
+    start(rig);
+    notices_begin(rig->notices, rig->writer);
+    sync_keys(rig); /* the spool is not known to be empty */
+    assert_int_equal(rig->count, 2);
+    assert_int_equal(rig->told[0].act, PACKET_CLOCK_STEPPED_BACK);
+    assert_int_equal(rig->told[0].count, 5000);
+    assert_int_equal(rig->told[0].at_ms, 1767225595000);
+    assert_int_equal(rig->told[1].act, PACKET_SELF_TEST_FAILED);
+    assert_int_equal(rig->told[1].count, 2);
+    stop(rig);
+    start(rig);
+    notices_begin(rig->notices, rig->writer);
+    notices_set_replaying(rig->notices, false);
+    sync_keys(rig);
+    assert_int_equal(rig->count, 1);
+    assert_int_equal(rig->told[0].act, PACKET_SPOOL_REPLAYED);
+    assert_int_equal(rig->told[0].count, 14);
+    stop(rig);
+    start(rig);
+    notices_begin(rig->notices, rig->writer);
+    notices_set_replaying(rig->notices, false);
+    sync_keys(rig);
+    assert_int_equal(rig->count, 0);
+}
+
 #define NOTICES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -302,6 +343,7 @@ int main(void)
         NOTICES_TEST(an_order_outlives_a_crash),
         NOTICES_TEST(keys_that_came_are_told_as_joined),
         NOTICES_TEST(clocks_and_self_tests),
+        NOTICES_TEST(what_waits_outlives_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

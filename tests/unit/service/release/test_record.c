@@ -90,7 +90,7 @@ static size_t length_of(const struct app *app, enum family_id family, struct she
     static const struct policy policy = {.preset = APP_PRESET_STANDARD, .protection = PROTECTION_DP};
     struct sheet_release release = {.family = family, .interval = INTERVAL_ROLLING_30, .period = 47482,
         .item = declared_split(app, family) >= 0 ? 0 : -1,
-        .grant = {.k = INT32_MAX, .rho = {UINT64_MAX, 1000000000000}, .sigma2 = {UINT64_MAX, 1000}}};
+        .grant = {.k = INT32_MAX, .rho = {UINT64_C(9999999999999999999), 1000000000000}, .sigma2 = {UINT64_MAX, 1000}}};
     sheet->row_count = 0;
     for (enum family_number number = 0; number < NUMBER_COUNT; number++)
         if (family_number(number)->family == family)
