@@ -65,6 +65,11 @@ int accept_quality(const char *header, const char *type)
     return quality;
 }
 
+bool accept_prefers_csv(const char *header)
+{
+    return accept_quality(header, "text/csv") > accept_quality(header, "application/json");
+}
+
 bool accept_names(const char *header, const char *type)
 {
     int quality;

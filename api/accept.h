@@ -13,6 +13,9 @@
  * welcomes everything. Parameters other than q are ignored. */
 int accept_quality(const char *header, const char *type);
 
+/* Whether the header welcomes CSV more than JSON. */
+bool accept_prefers_csv(const char *header);
+
 /* Whether the header names type itself, not by a range. */
 bool accept_names(const char *header, const char *type);
 

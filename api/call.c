@@ -22,11 +22,15 @@ struct db *call_db(struct call *call, struct failure *why)
     }
     if (db_connect(db, why) != RESULT_OK)
         return NULL;
-    if (db_was_reconnected(db) && db_script(db, session, why) != RESULT_OK) {
-        db_disconnect(db);
-        return NULL;
-    }
-    return db;
+    if (!db_was_reconnected(db))
+        return db;
+    /* It may have been restored: its editions say nothing of what was read before. */
+    if (service->kept != NULL)
+        kept_clear(service->kept);
+    if (db_script(db, session, why) == RESULT_OK)
+        return db;
+    db_disconnect(db);
+    return NULL;
 }
 
 void call_db_free(void *db)
@@ -100,6 +104,25 @@ enum MHD_Result call_not_found(struct call *call)
     return call_problem(call, MHD_HTTP_NOT_FOUND, "not_found", "", "there is nothing here that this key may see");
 }
 
+enum MHD_Result call_send_kept(struct call *call, const struct kept_answer *kept)
+{
+    const char *known = call_header(call, "If-None-Match");
+    bool unchanged = kept->unchanged != NULL && known != NULL && reply_has_tag(known, kept->tag);
+    return reply_queue(call->connection, call->endpoint, unchanged ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK,
+        unchanged ? kept->unchanged : kept->full);
+}
+
+/* The answer goes out from where it is kept. */
+static enum MHD_Result send_and_keep(struct call *call, struct reply *reply)
+{
+    size_t bytes = strlen(reply->body);
+    call->keep->full = reply_make(reply);
+    if (call->keep->full == NULL)
+        return MHD_NO;
+    call->keep->bytes = bytes;
+    return call_send_kept(call, call->keep);
+}
+
 enum MHD_Result call_send(struct call *call, struct reply *reply, const char *content_type, char *body)
 {
     if (body == NULL)
@@ -109,7 +132,14 @@ enum MHD_Result call_send(struct call *call, struct reply *reply, const char *co
     reply->endpoint = call->endpoint;
     reply->content_type = content_type;
     reply->body = body;
-    return reply_send(call->connection, reply);
+    return call->keep != NULL && reply->status == MHD_HTTP_OK ? send_and_keep(call, reply) : reply_send(call->connection, reply);
+}
+
+void call_count_read(struct call *call, const char *app)
+{
+    journal_count(call->service->journal, &call->identity, JOURNAL_READ, app);
+    if (call->keep != NULL)
+        (void)snprintf(call->keep->app, sizeof call->keep->app, "%s", app);
 }
 
 enum MHD_Result call_send_json(struct call *call, json_t *root)
@@ -120,13 +150,29 @@ enum MHD_Result call_send_json(struct call *call, json_t *root)
     return call_send(call, &reply, REPLY_JSON, body);
 }
 
+static void add_tag(struct reply *reply, const char *tag)
+{
+    reply_header(reply, "ETag", tag);
+    reply_header(reply, "Vary", "Accept, Authorization");
+}
+
+/* Without memory for it, everybody gets the whole answer. */
+static void keep_unchanged(struct call *call, const char *tag)
+{
+    struct reply reply = {.cache_control = CALL_REVALIDATE};
+    add_tag(&reply, tag);
+    (void)snprintf(call->keep->tag, sizeof call->keep->tag, "%s", tag);
+    call->keep->unchanged = reply_make(&reply);
+}
+
 enum MHD_Result call_send_tagged(struct call *call, const char *tag, const char *content_type, const char *link, char *body)
 {
     const char *known = call_header(call, "If-None-Match");
     struct reply reply = {.cache_control = CALL_REVALIDATE};
-    reply_header(&reply, "ETag", tag);
-    reply_header(&reply, "Vary", "Accept, Authorization");
-    if (known != NULL && reply_has_tag(known, tag)) {
+    add_tag(&reply, tag);
+    if (call->keep != NULL) {
+        keep_unchanged(call, tag);
+    } else if (known != NULL && reply_has_tag(known, tag)) {
         free(body);
         reply.status = MHD_HTTP_NOT_MODIFIED;
         reply.endpoint = call->endpoint;

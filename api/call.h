@@ -18,6 +18,7 @@
 
 #include "api/access.h"
 #include "api/journal.h"
+#include "api/kept.h"
 #include "api/limiter.h"
 #include "schema/limits.h"
 #include "service/base/config.h"
@@ -34,6 +35,7 @@ struct call_service {
     struct access *access;
     struct journal *journal;
     struct limiter *receipts; /* of reads of people's receipts */
+    struct kept *kept; /* answers; NULL: none are kept */
     pthread_key_t db; /* a struct db of each HTTP thread */
     int64_t started_ms; /* steady */
     atomic_bool exporting; /* a bundle is being made */
@@ -50,6 +52,7 @@ struct call {
     struct access_identity identity;
     bool identified;
     struct bundles_job **job; /* of the request: bundles.h */
+    struct kept_answer *keep; /* what is answered 200 is left here too, for keeper.h; NULL: it is not */
 };
 
 /* This thread's connection: read-only, one snapshot a transaction, statements of at most ten seconds. NULL if the database
@@ -85,6 +88,12 @@ enum MHD_Result call_send_json(struct call *call, json_t *root);
 /* Answer with tag as strong ETag: 304 if the client has it (body is freed), else 200 with body (taken) and perhaps a Link
  * header. link is NULL or borrowed. */
 enum MHD_Result call_send_tagged(struct call *call, const char *tag, const char *content_type, const char *link, char *body);
+
+/* Answer with what is kept, borrowed: 304 if the client has it, else 200. */
+enum MHD_Result call_send_kept(struct call *call, const struct kept_answer *kept);
+
+/* Count one read of the numbers of app (a name). */
+void call_count_read(struct call *call, const char *app);
 
 /* Find out who asks and demand scope. True: go on. False: *answer is to be returned. */
 bool call_admit(struct call *call, enum access_scope scope, enum MHD_Result *answer);

@@ -13,6 +13,7 @@
 #include "api/gauges.h"
 #include "api/health.h"
 #include "api/insights.h"
+#include "api/keeper.h"
 #include "api/live.h"
 #include "api/logtiles.h"
 #include "api/notes.h"
@@ -206,48 +207,50 @@ static enum MHD_Result answer_tile(struct call *call, const struct parts *parts)
 
 /* {} stands for one segment: a name; * for the rest of the path, which its handler parses. Of two patterns that match the first
  * counts. scope 0: no key is needed. own_arguments: the handler checks the query parameters; the
- * others take none. */
+ * others take none. kept: its answers are made of nothing but what has an edition (edition.h), the request's path and parameters,
+ * the app that the reader's key is of, and whether Accept prefers CSV. */
 static const struct route {
     const char *pattern;
     unsigned scope;
     bool own_arguments;
+    bool kept;
     enum MHD_Result (*answer)(struct call *, const struct parts *);
 } routes[] = {
-    {"/v1/apps", ACCESS_READ, false, answer_apps},
-    {"/v1/apps/{}/metrics", ACCESS_READ, false, answer_catalogue},
-    {"/v1/apps/{}/metrics/{}", ACCESS_READ, true, answer_metric},
-    {"/v1/apps/{}/retention", ACCESS_READ, true, answer_retention},
-    {"/v1/apps/{}/funnels/{}", ACCESS_READ, true, answer_funnel},
-    {"/v1/apps/{}/outcomes/{}", ACCESS_READ, true, answer_outcome},
-    {"/v1/apps/{}/live", ACCESS_READ, true, answer_live_view},
-    {"/v1/apps/{}/insights", ACCESS_READ, false, answer_insights},
-    {"/v1/apps/{}/notes", ACCESS_READ, false, answer_notes},
-    {"/v1/apps/{}/budget", ACCESS_READ, false, answer_budget},
-    {"/v1/definitions", ACCESS_READ, false, answer_definitions},
-    {"/v1/definitions/{}", ACCESS_READ, false, answer_definition},
-    {"/v1/audit/entries", ACCESS_AUDIT, true, answer_entries},
-    {"/v1/audit/entries/*", ACCESS_AUDIT, false, answer_entry},
-    {"/v1/audit/proof", ACCESS_AUDIT, true, answer_proof},
-    {"/v1/audit/consistency", ACCESS_AUDIT, true, answer_consistency},
-    {"/v1/audit/export", ACCESS_AUDIT, false, answer_export},
-    {"/v1/requests/*", ACCESS_ERASE, false, answer_receipt},
-    {"/log/checkpoint", HASHES, false, answer_checkpoint},
-    {"/log/vkey", HASHES, false, answer_log_keys},
-    {"/log/tile/entries/*", ACCESS_AUDIT, false, answer_tile},
-    {"/log/tile/*", HASHES, false, answer_tile},
-    {"/metrics", ACCESS_METRICS, false, answer_gauges},
-    {"/metrics/json", ACCESS_METRICS, false, answer_gauges_json},
-    {"/metrics/ops", ACCESS_OPS, false, answer_ops},
-    {"/health", ACCESS_OPS, false, answer_health},
-    {"/health/live", 0, true, answer_live},
-    {"/health/ready", 0, true, answer_ready},
-    {"/dashboard", 0, true, answer_dashboard},
-    {"/dashboard/", 0, true, answer_dashboard},
-    {"/dashboard/dashboard.js", 0, true, answer_dashboard},
-    {"/dashboard/dashboard.css", 0, true, answer_dashboard},
-    {"/dashboard/inter.woff2", 0, true, answer_dashboard},
-    {"/dashboard/icon.svg", 0, true, answer_dashboard},
-    {"/dashboard/licences.txt", 0, true, answer_dashboard},
+    {"/v1/apps", ACCESS_READ, false, false, answer_apps},
+    {"/v1/apps/{}/metrics", ACCESS_READ, false, true, answer_catalogue},
+    {"/v1/apps/{}/metrics/{}", ACCESS_READ, true, true, answer_metric},
+    {"/v1/apps/{}/retention", ACCESS_READ, true, true, answer_retention},
+    {"/v1/apps/{}/funnels/{}", ACCESS_READ, true, true, answer_funnel},
+    {"/v1/apps/{}/outcomes/{}", ACCESS_READ, true, true, answer_outcome},
+    {"/v1/apps/{}/live", ACCESS_READ, true, false, answer_live_view},
+    {"/v1/apps/{}/insights", ACCESS_READ, false, true, answer_insights},
+    {"/v1/apps/{}/notes", ACCESS_READ, false, false, answer_notes},
+    {"/v1/apps/{}/budget", ACCESS_READ, false, false, answer_budget},
+    {"/v1/definitions", ACCESS_READ, false, false, answer_definitions},
+    {"/v1/definitions/{}", ACCESS_READ, false, false, answer_definition},
+    {"/v1/audit/entries", ACCESS_AUDIT, true, false, answer_entries},
+    {"/v1/audit/entries/*", ACCESS_AUDIT, false, false, answer_entry},
+    {"/v1/audit/proof", ACCESS_AUDIT, true, false, answer_proof},
+    {"/v1/audit/consistency", ACCESS_AUDIT, true, false, answer_consistency},
+    {"/v1/audit/export", ACCESS_AUDIT, false, false, answer_export},
+    {"/v1/requests/*", ACCESS_ERASE, false, false, answer_receipt},
+    {"/log/checkpoint", HASHES, false, false, answer_checkpoint},
+    {"/log/vkey", HASHES, false, false, answer_log_keys},
+    {"/log/tile/entries/*", ACCESS_AUDIT, false, false, answer_tile},
+    {"/log/tile/*", HASHES, false, false, answer_tile},
+    {"/metrics", ACCESS_METRICS, false, false, answer_gauges},
+    {"/metrics/json", ACCESS_METRICS, false, false, answer_gauges_json},
+    {"/metrics/ops", ACCESS_OPS, false, false, answer_ops},
+    {"/health", ACCESS_OPS, false, false, answer_health},
+    {"/health/live", 0, true, false, answer_live},
+    {"/health/ready", 0, true, false, answer_ready},
+    {"/dashboard", 0, true, false, answer_dashboard},
+    {"/dashboard/", 0, true, false, answer_dashboard},
+    {"/dashboard/dashboard.js", 0, true, false, answer_dashboard},
+    {"/dashboard/dashboard.css", 0, true, false, answer_dashboard},
+    {"/dashboard/inter.woff2", 0, true, false, answer_dashboard},
+    {"/dashboard/icon.svg", 0, true, false, answer_dashboard},
+    {"/dashboard/licences.txt", 0, true, false, answer_dashboard},
 };
 
 static bool is_name(const char *text, size_t length)
@@ -305,6 +308,17 @@ static unsigned scope_of(const struct call_service *service, const struct route 
     return route->scope == HASHES && service->config->api_public_log ? 0 : route->scope;
 }
 
+static enum MHD_Result answer_kept(struct call *call, const struct route *route, const struct parts *parts)
+{
+    struct keeper_making making;
+    enum MHD_Result answer;
+    if (keeper_serve(call, &making, &answer))
+        return answer;
+    answer = route->answer(call, parts);
+    keeper_finish(call, &making);
+    return answer;
+}
+
 /* A path that is none needs a key too: a stranger learns nothing of what there is. */
 static enum MHD_Result dispatch(struct call *call, const char *method)
 {
@@ -325,7 +339,7 @@ static enum MHD_Result dispatch(struct call *call, const char *method)
         return refusal;
     if (!route->own_arguments && !call_knows_arguments(call, none))
         return call_problem(call, MHD_HTTP_BAD_REQUEST, "invalid_parameter", "", "there is a parameter that is not known here");
-    return route->answer(call, &parts);
+    return route->kept ? answer_kept(call, route, &parts) : route->answer(call, &parts);
 }
 
 /* The first call of a request brings its header; what comes as body is dropped, and answered at its end. */

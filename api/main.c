@@ -37,6 +37,8 @@ static void open_service(struct call_service *service)
     require("threads", pthread_key_create(&service->db, call_db_free) == 0 ? RESULT_OK : RESULT_FAILED, &why);
     service->receipts = limiter_new(RECEIPT_RATE, RECEIPT_BURST);
     require("memory", service->receipts != NULL ? RESULT_OK : RESULT_FAILED, &why);
+    service->kept = service->config->api_answers_bytes > 0 ? kept_new((size_t)service->config->api_answers_bytes) : NULL;
+    require("memory", service->kept != NULL || service->config->api_answers_bytes == 0 ? RESULT_OK : RESULT_FAILED, &why);
     service->journal = journal_start(service->config);
     require("journal", service->journal != NULL ? RESULT_OK : RESULT_FAILED, &why);
 }
@@ -45,6 +47,7 @@ static void close_service(struct call_service *service)
 {
     journal_stop(service->journal);
     limiter_free(service->receipts);
+    kept_free(service->kept);
     access_close(service->access);
     (void)pthread_key_delete(service->db);
 }

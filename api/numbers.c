@@ -108,12 +108,12 @@ static bool read_cursor(struct ask *ask)
 /* JSON unless CSV is asked for, by name or by a better quality. */
 static bool read_format(struct ask *ask)
 {
-    const char *format = call_argument(ask->call, "format"), *accept = call_header(ask->call, "Accept");
+    const char *format = call_argument(ask->call, "format");
     if (format != NULL) {
         ask->csv = strcmp(format, "csv") == 0;
         return ask->csv || strcmp(format, "json") == 0;
     }
-    ask->csv = accept_quality(accept, "text/csv") > accept_quality(accept, "application/json");
+    ask->csv = accept_prefers_csv(call_header(ask->call, "Accept"));
     return true;
 }
 
@@ -321,7 +321,7 @@ static enum MHD_Result send_page(struct ask *ask)
     cut_page(ask);
     write_tag(ask, tag);
     (void)snprintf(link, sizeof link, "<%s>; rel=\"next\"", ask->next);
-    journal_count(ask->call->service->journal, &ask->call->identity, JOURNAL_READ, ask->app.name);
+    call_count_read(ask->call, ask->app.name);
     return call_send_tagged(ask->call, tag, ask->csv ? CALL_CSV : REPLY_JSON, ask->next[0] == '\0' ? NULL : link,
         ask->csv ? write_csv(ask) : write_json(ask));
 }

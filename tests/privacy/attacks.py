@@ -185,8 +185,10 @@ class Attacks(outsiders.Outsiders, unittest.TestCase):
         self.throng.restart()
         self.throng.wait_ready()
         self.assertEqual(self.exits('shop'), first)
+        # Answers are kept by what moves with each release or change of an app: a hand that writes there moves it too.
         patch = """SET session_replication_role = replica; UPDATE release.value SET value = value + %s
-            WHERE app = (SELECT app FROM config.app WHERE name = 'shop') AND metric = 'active_users' AND value IS NOT NULL"""
+            WHERE app = (SELECT app FROM config.app WHERE name = 'shop') AND metric = 'active_users' AND value IS NOT NULL;
+            UPDATE config.installation SET catalogue_version = catalogue_version + 1"""
         self.throng.sql(patch, (1,))
         changed = {name for name, told in self.exits('shop').items() if told != first[name]}
         self.throng.sql(patch, (-1,))

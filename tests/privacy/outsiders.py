@@ -111,12 +111,12 @@ class Outsiders:
 
     # --- subtracting ------------------------------------------------------------------------------------------------------
 
-    def guesses(self, app):
-        """The share of January's days of which it is guessed right whether the victim was there: by subtracting the people one knows
-        from a day's users; by subtracting the day before; by what the classes of a week leave."""
+    def guesses(self, app, forged):
+        """Of each of January's days, whether it is guessed right if the victim was there: by subtracting the people one knows from a day's
+        users; by subtracting the day before."""
         told, known = self.throng.released(app, 'active_users'), collections.Counter()
         for day in span():
-            known[str(day)] = CROWD if day.weekday() != 6 else 0
+            known[str(day)] = CROWD if day.weekday() != 6 else forged
         right, after = [], []
         for day in (day for day in span() if day.month == 1):
             there = day.day % 2 == 0
@@ -126,20 +126,21 @@ class Outsiders:
                 change = value - before - known[str(day)] + known[str(day - DAY)]
                 after.append((change > 0) == there)
         self.assertGreater(len(after), 12)
-        return sum(right) / len(right), sum(after) / len(after)
+        return right, after
 
     def test_differencing(self):
         """Whoever knows all others finds the victim by subtraction where there is no noise, day by day, from the day before, and in
         parts of a week; with noise hardly better than by tossing a coin, and by all cells together not beyond epsilon."""
         weak = self.people('exact', True, 0)
-        self.assertEqual(self.guesses(weak), (1, 1))
+        self.assertTrue(all(all(guesses) for guesses in self.guesses(weak, 0)))
         parts = {(period, n): value for (metric, interval, period, _, n), (value, _) in self.cells_of(weak).items()
             if metric == 'dimension_users' and interval == 'week'}
         weeks = {period for period, _ in parts}
         self.assertEqual({parts.get((week, 1), 0) + parts.get((week, 2), 0) for week in weeks if week.month == 1}, {CROWD + 1})
         self.assertEqual(self.likelihood(weak, self.people('exact', False, 0), {})[0], math.inf)
-        strong = self.people('standard', True, 0)
-        days, change = self.guesses(strong)
+        # Of two apps, each with noise of its own: with that of one alone, all changes but one are guessed right in four of 10,000 runs.
+        strong = [self.guesses(self.people('standard', True, forged), forged) for forged in (0, FORGED)]
+        days, change = (sum(map(sum, guesses)) / sum(map(len, guesses)) for guesses in zip(*strong))
         print('guessed right:', days, change, flush=True)
         self.assertLess(days, 0.92)
         self.assertLess(change, 0.95)
@@ -293,6 +294,7 @@ class Outsiders:
         today = time.strftime('%Y-%m-%d', time.gmtime())
         for name, told in self.exits('shop').items():
             text = told if isinstance(told, str) else '\n'.join(told) if isinstance(told, list) else told[1].decode()
+            text = re.sub(r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '', text)  # names of leaves have any digits
             self.assertFalse(totals & set(re.findall(r'\d+', text)), name)
             self.assertNotIn(today, text, name)
 
