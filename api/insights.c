@@ -218,7 +218,8 @@ static json_t *insights_json(const struct insights *insights)
 {
     return json_pack("{s:s,s:s,s:i,s:f,s:s,s:O}", "app", insights->app.name, "time_zone", insights->app.time_zone,
         "linkable_days", (int)tenant_linkable_days(&insights->app), "alarm_score", INSIGHT_ALARM, "method",
-        "Additive Holt-Winters smoothing of released values with bounded errors. A score is how far a value lies from what was expected"
+        "Additive Holt-Winters smoothing of released values with bounded errors and a damped trend: a slope is not expected to last."
+        " The slope told is the median one of the newest 28 days or 8 weeks. A score is how far a value lies from what was expected"
         " before it came, in standard deviations of its noise and of how far such values used to lie off, together. Suppressed"
         " values are passed over. A forecast is of the value that will be released, with its noise, at 95 %.",
         "insights", insights->list);
@@ -234,7 +235,7 @@ enum MHD_Result insights_answer(struct call *call, const char *name)
     if (result == RESULT_NOT_FOUND && call->identity.app != 0)
         journal_count(call->service->journal, &call->identity, JOURNAL_APP, "");
     if (result == RESULT_OK) {
-        journal_count(call->service->journal, &call->identity, JOURNAL_READ, insights.app.name);
+        call_count_read(call, insights.app.name);
         answer = call_send_json(call, insights_json(&insights));
     } else {
         answer = result == RESULT_NOT_FOUND ? call_not_found(call) : call_unavailable(call);

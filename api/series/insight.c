@@ -5,6 +5,7 @@
 
 #define LEVEL_WEIGHT 0.2
 #define SLOPE_WEIGHT 0.02
+#define DAMPING 0.9 /* of 0.8 to 0.98, what is usual: a beginning's slope is forgotten in three weeks, a lasting one is learned again */
 #define SEASON_WEIGHT 0.15
 #define SCALE_WEIGHT 0.1
 #define BOUND 2.0        /* errors count as if they were not further off, in deviations: the paper's k */
@@ -40,8 +41,8 @@ static size_t first_count(size_t season)
     return INSIGHT_FIRST_ROUNDS * (season == 1 ? 2 : season);
 }
 
-/* The median slope between known values whole seasons apart (H. Theil 1950, P. K. Sen 1968). */
-static double first_slope(const struct insight_value *values, size_t count, size_t season)
+/* The median slope between known values whole seasons apart (H. Theil 1950, P. K. Sen 1968). count <= FIRST_MAX. */
+static double median_slope(const struct insight_value *values, size_t count, size_t season)
 {
     double slopes[FIRST_MAX * FIRST_MAX / 2];
     size_t found = 0;
@@ -77,7 +78,7 @@ static void begin(struct smoother *smoother, const struct insight_value *values,
 {
     double off[FIRST_MAX], mean = 0, noise = 0;
     size_t found = 0, season = smoother->season;
-    smoother->slope = first_slope(values, count, season);
+    smoother->slope = median_slope(values, count, season);
     double level = median_at(values, count, 0, 1, smoother->slope, 0);
     for (size_t place = 0; season > 1 && place < season; place++) {
         /* of one or two values an odd one would be the median */
@@ -98,7 +99,7 @@ static void begin(struct smoother *smoother, const struct insight_value *values,
     /* of so few values fitted by so many parameters the rest is too small; a step into the unknown is further off */
     double deviation = 1.4826 * median(off, found) * sqrt((double)INSIGHT_FIRST_ROUNDS / (INSIGHT_FIRST_ROUNDS - 1));
     smoother->scale2 = fmax(deviation * deviation, smoother->noise);
-    smoother->level = level - smoother->slope;
+    smoother->level = level - DAMPING * smoother->slope;
 }
 
 /* What one step is off for other reasons than noise. */
@@ -121,8 +122,8 @@ static void learn(struct smoother *smoother, size_t place, const struct insight_
     } else if (value->known) {
         smoother->scale2 = error * error * SCALE_WEIGHT;
     }
-    smoother->level += smoother->slope + LEVEL_WEIGHT * error;
-    smoother->slope += LEVEL_WEIGHT * SLOPE_WEIGHT * error;
+    smoother->level += DAMPING * smoother->slope + LEVEL_WEIGHT * error;
+    smoother->slope = DAMPING * smoother->slope + LEVEL_WEIGHT * SLOPE_WEIGHT * error;
     if (smoother->season > 1)
         smoother->seasons[place] += SEASON_WEIGHT * (1 - LEVEL_WEIGHT) * error;
 }
@@ -150,12 +151,13 @@ bool insight_read(const struct insight_value *values, size_t count, size_t seaso
         return false;
     begin(&smoother, values, first);
     for (size_t i = 0; i < count; i++) {
-        double expected = smoother.level + smoother.slope + smoother.seasons[i % season];
+        double expected = smoother.level + DAMPING * smoother.slope + smoother.seasons[i % season];
         steps[i] = step_of(&smoother, &values[i], expected);
         steps[i].scored = steps[i].scored && i >= first;
         learn(&smoother, i % season, &values[i], expected);
     }
-    *end = (struct insight_end){season, smoother.level, smoother.slope, {0}, history_of(&smoother), smoother.noise};
+    *end = (struct insight_end){.season = season, .level = smoother.level, .drift = DAMPING * smoother.slope,
+        .slope = median_slope(values + count - first, first, season), .history = history_of(&smoother), .noise = smoother.noise};
     for (size_t i = 0; i < season; i++)
         end->seasons[i] = smoother.seasons[(count + i) % season];
     return true;
@@ -163,14 +165,15 @@ bool insight_read(const struct insight_value *values, size_t count, size_t seaso
 
 void insight_forecast(const struct insight_end *end, size_t ahead, double *value, double *low, double *high)
 {
-    double grows = 1;
+    double grows = 1, drifts = 1; /* how many periods' drift there is so far ahead */
     for (size_t j = 1; j < ahead; j++) {
-        double c = LEVEL_WEIGHT * (1 + SLOPE_WEIGHT * (double)j);
+        double c = LEVEL_WEIGHT * (1 + SLOPE_WEIGHT * DAMPING * drifts);
         if (end->season > 1 && j % end->season == 0)
             c += SEASON_WEIGHT * (1 - LEVEL_WEIGHT);
         grows += c * c;
+        drifts = 1 + DAMPING * drifts;
     }
-    double expected = end->level + end->slope * (double)ahead + end->seasons[(ahead - 1) % end->season];
+    double expected = end->level + end->drift * drifts + end->seasons[(ahead - 1) % end->season];
     /* what is learned from is noisy too, so that all of one step's variance grows */
     double deviation = sqrt((end->history + end->noise) * grows);
     *value = fmax(expected, 0);

@@ -2,8 +2,9 @@
  * What a series of released numbers says of itself: its level, slope and season, what of it is out of the ordinary, and where it
  * goes. Additive exponential smoothing (C. C. Holt 1957, P. R. Winters 1960) with errors that are bounded before they are learned
  * from, and a bounded scale (S. Gelper, R. Fried, C. Croux: Robust Forecasting with Exponential and Holt-Winters Smoothing,
- * Journal of Forecasting 29, 2010), so that one odd day neither becomes the new level nor hides the next; forecast variances as
- * in R. J. Hyndman, A. B. Koehler, J. K. Ord, R. D. Snyder: Prediction Intervals for Exponential Smoothing Using Two New Classes of
+ * Journal of Forecasting 29, 2010), so that one odd day neither becomes the new level nor hides the next; a damped trend
+ * (E. S. Gardner, E. McKenzie: Forecasting Trends in Time Series, Management Science 31, 1985), so that a crowd whose first days
+ * were unlike all others is not expected to go on as it began; forecast variances as in R. J. Hyndman, A. B. Koehler, J. K. Ord, R. D. Snyder: Prediction Intervals for Exponential Smoothing Using Two New Classes of
  * State Space Models, Journal of Forecasting 24, 2005 (class 1).
  *
  * A number is out of the ordinary by its distance from what was expected before it came, in standard deviations of two things
@@ -41,7 +42,8 @@ struct insight_step {
 struct insight_end {
     size_t season;  /* length; 1: none */
     double level;   /* without season */
-    double slope;   /* by period */
+    double drift;   /* what the next period is expected to move by; fades from period to period */
+    double slope;   /* by period, of the newest values, as many as are learned from first: their median slope, not damped */
     double seasons[INSIGHT_SEASON_MAX]; /* of the periods that come next, in order */
     double history; /* variance of one step for other reasons than noise */
     double noise;   /* mean variance of the noise of late */

@@ -35,26 +35,60 @@ static double normal(void)
     return radius * cos(6.283185307179586 * uniform());
 }
 
+static const double lifts[SEASON] = {30, 20, 10, 0, -10, -20, -30};
+
+static void read_line(double slope, double variance, struct insight_step *steps, struct insight_end *end)
+{
+    struct insight_value values[70];
+    for (int i = 0; i < 70; i++)
+        values[i] = (struct insight_value){true, 500 + slope * i + lifts[i % SEASON], variance};
+    assert_true(insight_read(values, 70, SEASON, steps, end));
+}
+
+static void test_a_level_with_a_season(void **state)
+{
+    (void)state;
+    struct insight_step steps[70];
+    struct insight_end end;
+    double value, low, high;
+    read_line(0, 0, steps, &end);
+    for (int i = 0; i < 70; i++)
+        assert_true(fabs(steps[i].expected - 500 - lifts[i % SEASON]) < 1e-6);
+    assert_true(fabs(end.slope) < 1e-6 && fabs(end.drift) < 1e-6);
+    assert_true(fabs(end.level - 500) < 1e-6);
+    for (size_t i = 0; i < SEASON; i++)
+        assert_true(fabs(end.seasons[i] - lifts[i]) < 1e-6);
+    insight_forecast(&end, 9, &value, &low, &high);
+    assert_true(fabs(value - 500 - lifts[1]) < 1e-6);
+    assert_true(fabs(high - low) < 1e-3);
+}
+
+/* A trend is damped, so that a line is followed at a distance, of less than five periods; its slope is told as it is. */
 static void test_a_line_with_a_season(void **state)
 {
     (void)state;
-    static const double week[SEASON] = {30, 20, 10, 0, -10, -20, -30};
-    struct insight_value values[70];
     struct insight_step steps[70];
     struct insight_end end;
+    double value, low, high, mean = 0;
+    read_line(2, 9, steps, &end);
     for (int i = 0; i < 70; i++)
-        values[i] = (struct insight_value){true, 500 + 2 * i + week[i % SEASON], 0};
-    assert_true(insight_read(values, 70, SEASON, steps, &end));
-    for (int i = 0; i < 70; i++)
-        assert_true(fabs(steps[i].expected - values[i].value) < 1e-6);
-    assert_true(fabs(end.slope - 2) < 1e-6);
-    assert_true(fabs(end.level - 638) < 1e-6);
+        assert_true(fabs(steps[i].expected - (500 + 2 * i + lifts[i % SEASON])) < 2 * 5);
     for (size_t i = 0; i < SEASON; i++)
-        assert_true(fabs(end.seasons[i] - week[i]) < 1e-6);
-    double value, low, high;
-    insight_forecast(&end, 9, &value, &low, &high);
-    assert_true(fabs(value - (500 + 2 * 78 + week[1])) < 1e-6);
-    assert_true(fabs(high - low) < 1e-3);
+        mean += end.seasons[i] / SEASON;
+    assert_true(fabs(end.slope - 2) < 1e-6);
+    assert_true(end.drift > 0 && end.drift < 2);
+    assert_true(fabs(end.level + mean - 638) < 2 * 5);
+    for (size_t i = 0; i < SEASON; i++)
+        assert_true(fabs(end.seasons[i] - mean - lifts[i]) < 2);
+    /* Each period further the drift is a tenth less. */
+    double last = 0, gone = end.level, drift = end.drift;
+    for (size_t ahead = 1; ahead <= 14; ahead++, drift *= 0.9) {
+        insight_forecast(&end, ahead, &value, &low, &high);
+        gone += drift;
+        assert_true(fabs(value - gone - end.seasons[(ahead - 1) % SEASON]) < 1e-6);
+        assert_true(high - low >= last);
+        last = high - low;
+    }
 }
 
 static void test_too_little(void **state)
@@ -168,13 +202,90 @@ static void test_years(void **state)
     }
 }
 
+/* --- a strange beginning ------------------------------------------------------------------------------------------- */
+
+#define LEARNED 28 /* days, before anything is said */
+#define LOOKED 120
+
+/* On its first day a third of the crowd comes; then it settles, each day nearer by the same factor. */
+struct beginning {
+    const char *what;
+    double settles_at, factor;
+    double off_at_most[3]; /* percent */
+};
+
+struct strangeness {
+    double off[LOOKED], slope; /* of what is expected, and the slope told, as a share of what is true */
+    int scored, alarms;
+};
+
+static double true_beginning(const struct beginning *beginning, double people, int day)
+{
+    static const double week[SEASON] = {1.1, 1.1, 1.08, 1.05, 1, 0.8, 0.87};
+    double share = beginning->settles_at + (1.0 / 3 - beginning->settles_at) * pow(beginning->factor, day);
+    return people * share * week[day % SEASON];
+}
+
+static void begin_strangely(const struct beginning *beginning, double people, struct strangeness *out)
+{
+    struct insight_value values[LOOKED];
+    struct insight_step steps[LOOKED];
+    struct insight_end end;
+    double truth[LOOKED];
+    for (int i = 0; i < LOOKED; i++) {
+        truth[i] = true_beginning(beginning, people, i);
+        double users = truth[i] * (1 + 0.05 * normal());
+        values[i] = release(fmax(0, round(users + sqrt(fmax(users, 0)) * normal())));
+    }
+    assert_true(insight_read(values, LOOKED, SEASON, steps, &end));
+    for (int i = LEARNED; i < LOOKED; i++) {
+        out->off[i] += (steps[i].expected - truth[i]) / truth[i] / YEARS;
+        out->scored += steps[i].scored;
+        out->alarms += steps[i].scored && fabs(steps[i].score) >= INSIGHT_ALARM;
+    }
+    assert_true(insight_read(values, 2 * LEARNED, SEASON, steps, &end));
+    out->slope += end.slope / end.level / YEARS;
+}
+
+static double worst(const double *off, int from, int to)
+{
+    double sum = 0;
+    for (int i = from; i < to; i++)
+        sum += fabs(off[i]) / (to - from);
+    return 100 * sum;
+}
+
+/* How a crowd began is no trend: it is not expected to go on. */
+static void test_strange_beginnings(void **state)
+{
+    (void)state;
+    static const struct beginning beginnings[] = {{"active users, a tenth of all at last", 0.1, 0.8, {5, 4, 3}},
+        {"new users, a fiftieth of all at last", 0.02, 0.85, {40, 30, 15}}};
+    print_message("%-38s  expected is off, days 28-41  42-69  70-119  slope told at day 56  alarms\n", "a third came on the first day:");
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        struct strangeness found = {.scored = 0};
+        seed = 20261122;
+        for (int year = 0; year < YEARS; year++)
+            begin_strangely(&beginnings[i], 6000, &found);
+        double weeks[] = {worst(found.off, LEARNED, 42), worst(found.off, 42, 70), worst(found.off, 70, LOOKED)};
+        print_message("%-38s  %26.1f%%  %4.1f%%  %5.1f%%  %18.2f%%  %5.2f%%\n", beginnings[i].what, weeks[0], weeks[1], weeks[2],
+            100 * found.slope, percent(found.alarms, found.scored));
+        for (size_t j = 0; j < 3; j++)
+            assert_true(weeks[j] <= beginnings[i].off_at_most[j]);
+        assert_true(fabs(found.slope) < 0.01);
+        assert_true(percent(found.alarms, found.scored) <= 1.5);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_level_with_a_season),
         cmocka_unit_test(test_a_line_with_a_season),
         cmocka_unit_test(test_too_little),
         cmocka_unit_test(test_one_day_off),
         cmocka_unit_test(test_years),
+        cmocka_unit_test(test_strange_beginnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
