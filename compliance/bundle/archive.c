@@ -13,6 +13,7 @@
 #define CHECKSUM_BYTES 8
 #define SHORT_SIZE_LIMIT ((uint64_t)1 << 33)
 #define DAMAGED ((uint64_t)1 << 63)
+#define CHUNK_BYTES ((size_t)64 * 1024) /* hashed twice and written while it is in a near cache */
 
 static bool name_character(char c)
 {
@@ -71,15 +72,21 @@ void archive_header(const char *name, uint64_t size, uint8_t block[ARCHIVE_BLOCK
 
 /* --- writing ------------------------------------------------------------------------------------------------------------ */
 
-static enum result emit(struct archive_writer *writer, const void *bytes, size_t length, struct failure *why)
+/* content: these bytes are of the open file. */
+static enum result emit(struct archive_writer *writer, const void *bytes, size_t length, bool content, struct failure *why)
 {
-    if (length == 0)
-        return RESULT_OK;
-    if (fwrite(bytes, 1, length, writer->out) != length) {
-        failure_set(why, "bundle", "cannot be written: is the disk full?");
-        return RESULT_FAILED;
+    const uint8_t *at = bytes;
+    for (size_t chunk; length > 0; at += chunk, length -= chunk) {
+        chunk = length < CHUNK_BYTES ? length : CHUNK_BYTES;
+        if (fwrite(at, 1, chunk, writer->out) != chunk) {
+            failure_set(why, "bundle", "cannot be written: is the disk full?");
+            return RESULT_FAILED;
+        }
+        if (content)
+            crypto_hash_sha256_update(&writer->content, at, chunk);
+        if (!writer->part)
+            crypto_hash_sha256_update(&writer->whole, at, chunk);
     }
-    crypto_hash_sha256_update(&writer->whole, bytes, length);
     return RESULT_OK;
 }
 
@@ -87,6 +94,12 @@ void archive_begin(struct archive_writer *writer, FILE *out, FILE *manifest)
 {
     *writer = (struct archive_writer){.out = out, .manifest = manifest};
     crypto_hash_sha256_init(&writer->whole);
+}
+
+void archive_begin_part(struct archive_writer *writer, FILE *out, FILE *manifest)
+{
+    archive_begin(writer, out, manifest);
+    writer->part = true;
 }
 
 enum result archive_open(struct archive_writer *writer, const char *name, uint64_t size, struct failure *why)
@@ -104,15 +117,14 @@ enum result archive_open(struct archive_writer *writer, const char *name, uint64
     writer->size = writer->left = size;
     crypto_hash_sha256_init(&writer->content);
     archive_header(name, size, block);
-    return emit(writer, block, sizeof block, why);
+    return emit(writer, block, sizeof block, false, why);
 }
 
 enum result archive_write(struct archive_writer *writer, const void *bytes, size_t length, struct failure *why)
 {
     assert(length <= writer->left);
     writer->left -= length;
-    crypto_hash_sha256_update(&writer->content, bytes, length);
-    return emit(writer, bytes, length, why);
+    return emit(writer, bytes, length, true, why);
 }
 
 static size_t padding(uint64_t size)
@@ -126,7 +138,7 @@ enum result archive_close(struct archive_writer *writer, struct failure *why)
     uint8_t hash[ARCHIVE_HASH_BYTES];
     assert(writer->left == 0);
     crypto_hash_sha256_final(&writer->content, hash);
-    enum result result = emit(writer, zeros, padding(writer->size), why);
+    enum result result = emit(writer, zeros, padding(writer->size), false, why);
     if (result != RESULT_OK || writer->manifest == NULL)
         return result;
     return manifest_put(writer->manifest, writer->last, writer->size, hash, why);
@@ -146,17 +158,18 @@ enum result archive_splice(
 {
     assert(strlen(last) < sizeof writer->last);
     memcpy(writer->last, last, strlen(last) + 1);
-    return emit(writer, bytes, length, why);
+    return emit(writer, bytes, length, false, why);
 }
 
 enum result archive_end(struct archive_writer *writer, uint8_t hash[ARCHIVE_HASH_BYTES], struct failure *why)
 {
     static const uint8_t zeros[ARCHIVE_END_BYTES];
-    enum result result = emit(writer, zeros, sizeof zeros, why);
+    enum result result = emit(writer, zeros, sizeof zeros, false, why);
     if (result == RESULT_OK && fflush(writer->out) != 0) {
         failure_set(why, "bundle", "cannot be written: is the disk full?");
         result = RESULT_FAILED;
     }
+    assert(hash == NULL || !writer->part);
     if (result == RESULT_OK && hash != NULL)
         crypto_hash_sha256_final(&writer->whole, hash);
     return result;

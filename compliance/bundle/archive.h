@@ -48,10 +48,13 @@ struct archive_writer {
     uint64_t size, left; /* of the open file */
     crypto_hash_sha256_state content;
     crypto_hash_sha256_state whole; /* of every byte written to out */
+    bool part;                      /* whole is not kept */
 };
 
 /* Begin. */
 void archive_begin(struct archive_writer *writer, FILE *out, FILE *manifest);
+/* Begin a part, which is to be spliced: it has no hash. */
+void archive_begin_part(struct archive_writer *writer, FILE *out, FILE *manifest);
 
 /* Open a file of size bytes. RESULT_INVALID: a name that none may have, or not behind the last one; RESULT_FULL: larger than
  * ARCHIVE_SIZE_MAX; RESULT_FAILED: writing failed. */
@@ -66,7 +69,7 @@ enum result archive_put(
 /* Write bytes that are archived already: a part that another writer made. last is the last name in it, a string. */
 enum result archive_splice(
     struct archive_writer *writer, const void *bytes, size_t length, const char *last, struct failure *why);
-/* Write the two last blocks and flush. hash (may be NULL): SHA-256 of the whole archive. */
+/* Write the two last blocks and flush. hash (may be NULL, and is of a part): SHA-256 of the whole archive. */
 enum result archive_end(struct archive_writer *writer, uint8_t hash[ARCHIVE_HASH_BYTES], struct failure *why);
 
 /* One file of an archive in memory. */

@@ -51,7 +51,7 @@ static enum result begin_part(struct making *making, struct part *part, struct f
     if (result == RESULT_OK)
         result = spill_open(making->request->path, &part->manifest, why);
     if (result == RESULT_OK)
-        archive_begin(&part->writer, part->archive, part->manifest);
+        archive_begin_part(&part->writer, part->archive, part->manifest);
     return result;
 }
 

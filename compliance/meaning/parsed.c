@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compliance/meaning/canonical.h"
 #include "compliance/meaning/members.h"
 
 #define NAME_MAX_BYTES 63
@@ -122,59 +123,130 @@ static bool read_out(const char *text, enum leaf_out *out)
     return false;
 }
 
-static bool read_actor(const json_t *actor, struct parsed *out)
+/* Texts of a head that are not kept as they are. */
+struct head {
+    const char *nonce, *out, *ref; /* ref: NULL if there is none */
+};
+
+static bool actor_valid(const struct parsed *leaf)
 {
-    out->actor_id = text_member(actor, "id");
-    out->actor_type = text_member(actor, "type");
-    if (json_object_size(actor) != 2 || out->actor_id == NULL || out->actor_type == NULL)
+    if (leaf->actor_id == NULL || leaf->actor_type == NULL)
         return false;
-    size_t length = strspn(out->actor_type, "abcdefghijklmnopqrstuvwxyz_");
-    return length > 0 && length <= NAME_MAX_BYTES && out->actor_type[length] == '\0' && out->actor_id[0] != '\0'
-        && strlen(out->actor_id) <= ACTOR_MAX_BYTES;
+    size_t length = strspn(leaf->actor_type, "abcdefghijklmnopqrstuvwxyz_");
+    return length > 0 && length <= NAME_MAX_BYTES && leaf->actor_type[length] == '\0' && leaf->actor_id[0] != '\0'
+        && strlen(leaf->actor_id) <= ACTOR_MAX_BYTES;
 }
 
 /* Everything but data. */
-static enum result read_head(struct parsed *out, struct failure *why)
+static enum result read_head(struct parsed *out, const struct head *head, struct failure *why)
 {
-    const json_t *root = out->root, *at = json_object_get(root, "at"), *v = json_object_get(root, "v");
-    const json_t *ref = json_object_get(root, "ref");
-    if (json_integer_value(v) != 1)
-        return corrupt(why, "v", "is not 1");
-    if (json_object_size(root) != (ref == NULL ? 9u : 10u))
-        return corrupt(why, "", "has other members than a leaf has");
-    out->act = text_member(root, "act");
     if (out->act == NULL || strlen(out->act) > NAME_MAX_BYTES)
         return corrupt(why, "act", "is not a name");
-    if (!read_actor(json_object_get(root, "actor"), out))
+    if (!actor_valid(out))
         return corrupt(why, "actor", "is not a type and an id");
-    out->at_ms = json_integer_value(at);
-    if (!json_is_integer(at) || out->at_ms < 0 || out->at_ms > MEMBERS_TIME_MAX_MS)
+    if (out->at_ms < 0 || out->at_ms > MEMBERS_TIME_MAX_MS)
         return corrupt(why, "at", "is not a time");
-    out->data = json_object_get(root, "data");
     if (!json_is_object(out->data))
         return corrupt(why, "data", "is not an object");
-    out->id_text = text_member(root, "id");
     if (out->id_text == NULL || !parsed_uuid(out->id_text, out->id))
         return corrupt(why, "id", "is not a uuid");
-    if (!read_nonce(text_member(root, "nonce")))
+    if (!read_nonce(head->nonce))
         return corrupt(why, "nonce", "is not 16 bytes as hexadecimal digits");
-    if (!read_out(text_member(root, "out"), &out->out))
+    if (!read_out(head->out, &out->out))
         return corrupt(why, "out", "is not ok, denied or failed");
-    out->has_ref = ref != NULL;
-    if (out->has_ref && (!json_is_string(ref) || !parsed_uuid(json_string_value(ref), out->ref)))
+    out->has_ref = head->ref != NULL;
+    if (out->has_ref && !parsed_uuid(head->ref, out->ref))
         return corrupt(why, "ref", "is not a uuid");
-    out->tenant = text_member(root, "tenant");
     if (out->tenant == NULL || strlen(out->tenant) > NAME_MAX_BYTES)
         return corrupt(why, "tenant", "is not the name of an app");
     return RESULT_OK;
 }
 
-enum result parsed_read(struct text_view bytes, struct parsed *out, struct failure *why)
+/* --- plain leaves --------------------------------------------------------------------------------------------------------- */
+
+/* What is left of a plain leaf, and of the room for its texts. */
+struct plain {
+    struct text_view rest;
+    char *room;
+    size_t left;
+};
+
+/* Take what stands before a text and the text, and keep it as a string; NULL if it is not there, or too long. */
+static const char *take_text(struct plain *plain, const char *before)
+{
+    struct text_view text;
+    if (!text_skip(&plain->rest, before) || !canonical_text(&plain->rest, &text) || text.length >= plain->left)
+        return NULL;
+    char *kept = plain->room;
+    memcpy(kept, text.bytes, text.length);
+    kept[text.length] = '\0';
+    plain->room += text.length + 1;
+    plain->left -= text.length + 1;
+    return kept;
+}
+
+static bool take_data(struct plain *plain, struct parsed *out)
+{
+    const char *begin = plain->rest.bytes;
+    if (!canonical_object(&plain->rest))
+        return false;
+    out->data_text = (struct text_view){begin, (size_t)(plain->rest.bytes - begin)};
+    out->root = out->data = json_loadb(begin, out->data_text.length, JSON_REJECT_DUPLICATES, NULL);
+    return out->data != NULL;
+}
+
+/* Read a plain leaf. False: it is not plain, or not as a leaf must be; nothing is owned. */
+static bool read_plain(struct text_view bytes, struct parsed *out)
+{
+    struct plain plain = {bytes, out->texts, sizeof out->texts};
+    struct head head = {.ref = NULL};
+    if ((out->act = take_text(&plain, "{\"act\":")) == NULL || (out->actor_id = take_text(&plain, ",\"actor\":{\"id\":")) == NULL
+        || (out->actor_type = take_text(&plain, ",\"type\":")) == NULL || !text_skip(&plain.rest, "},\"at\":")
+        || !canonical_number(&plain.rest, &out->at_ms) || !text_skip(&plain.rest, ",\"data\":") || !take_data(&plain, out))
+        return false;
+    out->id_text = take_text(&plain, ",\"id\":");
+    head.nonce = take_text(&plain, ",\"nonce\":");
+    head.out = take_text(&plain, ",\"out\":");
+    struct plain before = plain;
+    head.ref = take_text(&plain, ",\"ref\":");
+    if (head.ref == NULL)
+        plain = before;
+    out->tenant = take_text(&plain, ",\"tenant\":");
+    if (out->tenant != NULL && text_is(plain.rest, ",\"v\":1}") && read_head(out, &head, NULL) == RESULT_OK)
+        return true;
+    parsed_free(out);
+    return false;
+}
+
+/* --- any leaf ------------------------------------------------------------------------------------------------------------- */
+
+/* Take the head from what was parsed. */
+static enum result take_head(struct parsed *out, struct failure *why)
+{
+    const json_t *root = out->root, *at = json_object_get(root, "at"), *ref = json_object_get(root, "ref");
+    const json_t *actor = json_object_get(root, "actor");
+    if (json_integer_value(json_object_get(root, "v")) != 1)
+        return corrupt(why, "v", "is not 1");
+    if (json_object_size(root) != (ref == NULL ? 9u : 10u))
+        return corrupt(why, "", "has other members than a leaf has");
+    out->act = text_member(root, "act");
+    if (json_object_size(actor) == 2) {
+        out->actor_id = text_member(actor, "id");
+        out->actor_type = text_member(actor, "type");
+    }
+    out->at_ms = json_is_integer(at) ? json_integer_value(at) : -1;
+    out->data = json_object_get(root, "data");
+    out->id_text = text_member(root, "id");
+    out->tenant = text_member(root, "tenant");
+    const struct head head = {.nonce = text_member(root, "nonce"), .out = text_member(root, "out"),
+        .ref = ref == NULL || json_is_string(ref) ? json_string_value(ref) : ""};
+    return read_head(out, &head, why);
+}
+
+static enum result read_any(struct text_view bytes, struct parsed *out, struct failure *why)
 {
     json_error_t error;
     *out = (struct parsed){0};
-    if (bytes.length > LEAF_MAX_BYTES)
-        return corrupt(why, "", "is longer than a leaf can be");
     out->root = json_loadb(bytes.bytes, bytes.length, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(out->root)) {
         parsed_free(out);
@@ -184,14 +256,23 @@ enum result parsed_read(struct text_view bytes, struct parsed *out, struct failu
     if (result == RESULT_OK && !has_leaf_tokens(bytes))
         result = corrupt(why, "", "has a control character, or a value that is no integer, text or null");
     if (result == RESULT_OK)
-        result = read_head(out, why);
-    if (result != RESULT_OK) {
+        result = take_head(out, why);
+    if (result != RESULT_OK)
         parsed_free(out);
-        return result;
-    }
-    out->data_text = find_data(bytes);
-    out->known = members_check(out, &out->why);
-    return RESULT_OK;
+    else
+        out->data_text = find_data(bytes);
+    return result;
+}
+
+enum result parsed_read(struct text_view bytes, struct parsed *out, struct failure *why)
+{
+    *out = (struct parsed){0};
+    if (bytes.length > LEAF_MAX_BYTES)
+        return corrupt(why, "", "is longer than a leaf can be");
+    enum result result = read_plain(bytes, out) ? RESULT_OK : read_any(bytes, out, why);
+    if (result == RESULT_OK)
+        out->known = members_check(out, &out->why);
+    return result;
 }
 
 void parsed_free(struct parsed *leaf)

@@ -1,6 +1,6 @@
 /*
  * Leaves, read back. A leaf is in its one canonical form (RFC 8785 of what it says, with integers only) or it is none: what
- * parses, prints as it was.
+ * parses, prints as it was. Nearly all are plain (canonical.h), and only their data are parsed by jansson.
  *
  * Sees:     leaves.
  * Uses:     jansson, compliance/meaning/members.
@@ -20,7 +20,9 @@
 
 #define PARSED_UUID_BYTES 37 /* as text, with its NUL */
 
-/* A leaf. Texts are owned by root. */
+#define PARSED_TEXTS_BYTES 512
+
+/* A leaf. Its texts lie in it: it is not to be copied. */
 struct parsed {
     const char *id_text;
     uint8_t id[16], ref[16];
@@ -32,7 +34,8 @@ struct parsed {
     struct text_view data_text; /* data as it is written; borrowed from the leaf's bytes */
     bool known;   /* the act is known, and data and head are as compliance/audit/fields.def has them; else see why */
     struct failure why;
-    json_t *root;
+    json_t *root; /* data, or what they are in; owned */
+    char texts[PARSED_TEXTS_BYTES];
 };
 
 /* Parse a leaf. A leaf of an act that is not known, or with other data than the act's, is read all the same, with known

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "compliance/meaning/civil.h"
+#include "compliance/report/plain.h"
 
 #define CLASS_UID 3004
 #define CATEGORY_UID 3
+#define TYPE_OTHER 99 /* an entity is none of those that the schema knows: its `type` says what */
 
 enum activity { CREATE = 1, READ = 2, UPDATE = 3, DELETE = 4, OTHER = 99 };
 enum severity { INFORMATIONAL = 1, LOW = 2, MEDIUM = 3, HIGH = 4 };
@@ -62,27 +64,59 @@ void listing_csv(struct outfile *out, const struct parsed *leaf, uint64_t index)
     outfile_csv_end(out);
 }
 
+/* The schema's captions of what it numbers: a number's words are these, and the source's own only for "Other". */
+static const char *activity_name(enum activity activity, const char *act)
+{
+    static const char *const captions[] = {[CREATE] = "Create", [READ] = "Read", [UPDATE] = "Update", [DELETE] = "Delete"};
+    return activity == OTHER ? act : captions[activity];
+}
+
+/* The profile Host is where the schema has the actor: without its name there the actor would be an unknown attribute. */
+static void ocsf_metadata(struct outfile *out, const struct parsed *leaf, uint64_t index, const char *origin)
+{
+    char ref[PARSED_UUID_BYTES];
+    outfile_text(out, "\"metadata\":{");
+    if (leaf->has_ref)
+        outfile_format(out, "\"correlation_uid\":\"%s\",", parsed_format_uuid(leaf->ref, ref));
+    outfile_text(out, "\"event_code\":");
+    outfile_json(out, leaf->act);
+    outfile_text(out, ",\"log_name\":");
+    outfile_json(out, origin);
+    outfile_format(out, ",\"product\":{\"name\":\"Throng\",\"vendor_name\":\"Throng\"},\"profiles\":[\"host\"],\"sequence\":%" PRIu64,
+        index);
+    if (leaf->tenant[0] != '\0') {
+        outfile_text(out, ",\"tenant_uid\":");
+        outfile_json(out, leaf->tenant);
+    }
+    outfile_format(out, ",\"uid\":\"%s\",\"version\":\"" LISTING_OCSF_VERSION "\"}", leaf->id_text);
+}
+
 void listing_ocsf(struct outfile *out, const struct parsed *leaf, uint64_t index, const char *origin)
 {
     size_t kind = 0;
     while (kind < sizeof kinds / sizeof *kinds && strcmp(kinds[kind].act, leaf->act) != 0)
         kind++;
-    bool listed = kind < sizeof kinds / sizeof *kinds;
-    int activity = listed ? (int)kinds[kind].activity : OTHER, severity = listed ? (int)kinds[kind].severity : INFORMATIONAL;
-    outfile_format(out, "{\"activity_id\":%d,\"activity_name\":", activity);
-    outfile_json(out, leaf->act);
-    outfile_text(out, strcmp(leaf->actor_type, "daemon") == 0 ? ",\"actor\":{\"app_name\":" : ",\"actor\":{\"user\":{\"uid\":");
+    bool listed = kind < sizeof kinds / sizeof *kinds, daemon = strcmp(leaf->actor_type, "daemon") == 0;
+    enum activity activity = listed ? kinds[kind].activity : OTHER;
+    const char *message = plain_act(leaf->act);
+    outfile_format(out, "{\"activity_id\":%d,\"activity_name\":", (int)activity);
+    outfile_json(out, activity_name(activity, leaf->act));
+    outfile_text(out, daemon ? ",\"actor\":{\"app_name\":" : ",\"actor\":{\"user\":{\"uid\":");
     outfile_json(out, leaf->actor_id);
-    outfile_text(out, strcmp(leaf->actor_type, "daemon") == 0 ? "}" : "}}");
+    outfile_text(out, daemon ? "}" : "}}");
     outfile_format(out, ",\"category_uid\":%d,\"class_uid\":%d,\"entity\":{\"name\":", CATEGORY_UID, CLASS_UID);
     outfile_json(out, leaf->tenant[0] == '\0' ? "installation" : leaf->tenant);
-    outfile_format(out, ",\"type\":\"%s\"},\"metadata\":{\"log_name\":", listed ? kinds[kind].entity : "Service");
-    outfile_json(out, origin);
-    outfile_format(out, ",\"product\":{\"name\":\"Throng\",\"vendor_name\":\"Throng\"},\"sequence\":%" PRIu64 ",\"uid\":\"%s\","
-                        "\"version\":\"" LISTING_OCSF_VERSION "\"}",
-        index, leaf->id_text);
-    outfile_format(out, ",\"severity_id\":%d,\"status\":\"%s\",\"status_id\":%d,\"time\":%" PRId64 ",\"type_uid\":%d,\"unmapped\":",
-        severity, parsed_out_name(leaf->out), leaf->out == LEAF_OK ? 1 : 2, leaf->at_ms, CLASS_UID * 100 + activity);
+    outfile_format(out, ",\"type\":\"%s\",\"type_id\":%d}", listed ? kinds[kind].entity : "Service", TYPE_OTHER);
+    if (message != NULL) {
+        outfile_text(out, ",\"message\":");
+        outfile_json(out, message);
+    }
+    outfile_text(out, ",");
+    ocsf_metadata(out, leaf, index, origin);
+    outfile_format(out, ",\"severity_id\":%d,\"status\":\"%s\",\"status_code\":\"%s\",\"status_id\":%d,\"time\":%" PRId64
+                        ",\"type_uid\":%d,\"unmapped\":",
+        listed ? (int)kinds[kind].severity : INFORMATIONAL, leaf->out == LEAF_OK ? "Success" : "Failure", parsed_out_name(leaf->out),
+        leaf->out == LEAF_OK ? 1 : 2, leaf->at_ms, CLASS_UID * 100 + (int)activity);
     outfile_put(out, leaf->data_text.bytes, leaf->data_text.length);
     outfile_text(out, "}\n");
 }

@@ -12,7 +12,8 @@
 #include "compliance/meaning/parsed.h"
 #include "compliance/report/outfile.h"
 
-/* The OCSF schema that siem/ocsf.jsonl follows: class Entity Management (3004), which needs no network address. */
+/* The OCSF schema that siem/ocsf.jsonl follows (github.com/ocsf/ocsf-schema, tag 1.3.0): class Entity Management (3004), which
+ * needs no network address, with the profile Host, which has the actor. */
 #define LISTING_OCSF_VERSION "1.3.0"
 
 /* The head of events.csv. */

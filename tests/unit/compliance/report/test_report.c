@@ -205,6 +205,119 @@ static void test_json(void **state)
     trail_end_fixture(&fixture);
 }
 
+/* --- OCSF --------------------------------------------------------------------------------------------------------------- */
+
+/* What class Entity Management of schema 1.3.0 with the profile Host has of what we write, as its compiled form says. */
+struct attribute {
+    const char *path;
+    bool required;
+    json_type type;
+};
+
+static const struct attribute attributes[] = {{"activity_id", true, JSON_INTEGER}, {"activity_name", false, JSON_STRING},
+    {"actor", false, JSON_OBJECT}, {"category_uid", true, JSON_INTEGER}, {"class_uid", true, JSON_INTEGER},
+    {"entity", true, JSON_OBJECT}, {"message", false, JSON_STRING}, {"metadata", true, JSON_OBJECT},
+    {"severity_id", true, JSON_INTEGER}, {"status", false, JSON_STRING}, {"status_code", false, JSON_STRING},
+    {"status_id", false, JSON_INTEGER}, {"time", true, JSON_INTEGER}, {"type_uid", true, JSON_INTEGER},
+    {"unmapped", false, JSON_OBJECT}};
+static const struct attribute actor_attributes[] = {{"app_name", false, JSON_STRING}, {"user", false, JSON_OBJECT}};
+static const struct attribute user_attributes[] = {{"uid", true, JSON_STRING}};
+static const struct attribute entity_attributes[] = {{"name", true, JSON_STRING}, {"type", false, JSON_STRING},
+    {"type_id", false, JSON_INTEGER}};
+static const struct attribute metadata_attributes[] = {{"correlation_uid", false, JSON_STRING}, {"event_code", false, JSON_STRING},
+    {"log_name", false, JSON_STRING}, {"product", true, JSON_OBJECT}, {"profiles", true, JSON_ARRAY}, {"sequence", false, JSON_INTEGER},
+    {"tenant_uid", false, JSON_STRING}, {"uid", false, JSON_STRING}, {"version", true, JSON_STRING}};
+static const struct attribute product_attributes[] = {{"name", true, JSON_STRING}, {"vendor_name", true, JSON_STRING}};
+
+/* Every member is one of the attributes, of its type, and none that is required is missing. */
+static void conforms(json_t *object, const struct attribute *list, size_t count)
+{
+    const char *key;
+    json_t *value;
+    for (size_t i = 0; i < count; i++)
+        if (list[i].required && json_object_get(object, list[i].path) == NULL)
+            fail_msg("%s is missing", list[i].path);
+    json_object_foreach(object, key, value) {
+        size_t i = 0;
+        while (i < count && strcmp(list[i].path, key) != 0)
+            i++;
+        if (i == count || json_typeof(value) != list[i].type)
+            fail_msg("%s is not of the schema", key);
+    }
+}
+
+#define CONFORMS(object, list) conforms(object, list, sizeof list / sizeof *list)
+
+static json_int_t number_in(json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static const char *text_in(json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+/* Numbers are of the schema's enumerations, and what stands in words beside them are the captions. */
+static void numbers_conform(json_t *event)
+{
+    static const char *const activities[] = {"Unknown", "Create", "Read", "Update", "Delete"};
+    json_int_t activity = number_in(event, "activity_id"), status = number_in(event, "status_id");
+    const char *name = text_in(event, "activity_name");
+    assert_int_equal(number_in(event, "category_uid"), 3);
+    assert_int_equal(number_in(event, "class_uid"), number_in(event, "category_uid") * 1000 + 4);
+    assert_int_equal(number_in(event, "type_uid"), number_in(event, "class_uid") * 100 + activity);
+    assert_true((activity >= 1 && activity <= 4) || activity == 99);
+    assert_string_equal(name, activity == 99 ? text_in(json_object_get(event, "metadata"), "event_code") : activities[activity]);
+    assert_true(number_in(event, "severity_id") >= 1 && number_in(event, "severity_id") <= 4);
+    assert_true(status == 1 || status == 2);
+    assert_string_equal(text_in(event, "status"), status == 1 ? "Success" : "Failure");
+    assert_int_equal(strcmp(text_in(event, "status_code"), "ok") == 0, status == 1);
+    assert_int_equal(number_in(json_object_get(event, "entity"), "type_id"), 99);
+}
+
+static void event_conforms(json_t *event)
+{
+    json_t *actor = json_object_get(event, "actor"), *metadata = json_object_get(event, "metadata");
+    CONFORMS(event, attributes);
+    CONFORMS(json_object_get(event, "entity"), entity_attributes);
+    CONFORMS(metadata, metadata_attributes);
+    CONFORMS(json_object_get(metadata, "product"), product_attributes);
+    assert_string_equal(text_in(metadata, "version"), "1.3.0");
+    /* The class has an actor only by this profile. */
+    json_t *profiles = json_object_get(metadata, "profiles");
+    assert_int_equal(json_array_size(profiles), 1);
+    assert_string_equal(json_string_value(json_array_get(profiles, 0)), "host");
+    if (actor != NULL) {
+        CONFORMS(actor, actor_attributes);
+        assert_int_equal(json_object_size(actor), 1);
+        if (json_object_get(actor, "user") != NULL)
+            CONFORMS(json_object_get(actor, "user"), user_attributes);
+    }
+    numbers_conform(event);
+}
+
+static void test_ocsf(void **state)
+{
+    (void)state;
+    struct trail_fixture fixture;
+    struct keeper keeper;
+    size_t count = 0;
+    trail_begin_fixture(&fixture);
+    trail_add(&fixture, "moon_landed", "story", "denied", 0, "{\"where\":\"here\"}"); /* of a later version */
+    write_report(&fixture, &keeper);
+    for (const char *at = file_named(&keeper, "siem/ocsf.jsonl")->bytes; *at != '\0'; at += strcspn(at, "\n") + 1, count++) {
+        json_t *event = json_loadb(at, strcspn(at, "\n"), JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(event);
+        assert_int_equal(number_in(json_object_get(event, "metadata"), "sequence"), (json_int_t)count);
+        event_conforms(event);
+        json_decref(event);
+    }
+    assert_int_equal(count, fixture.count);
+    end_keeper(&keeper);
+    trail_end_fixture(&fixture);
+}
+
 static void test_same_again(void **state)
 {
     (void)state;
@@ -470,6 +583,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_says),
         cmocka_unit_test(test_html),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_ocsf),
         cmocka_unit_test(test_same_again),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_little),
