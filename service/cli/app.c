@@ -2,7 +2,7 @@
  * throng app: apps, their definitions and write keys. Every change is one transaction with its audit leaf.
  *
  * Sees:     write keys while they are made; nothing of a person.
- * Uses:     service/catalogue, service/db, service/cli/act, apps, diff, twin, types, writekey.
+ * Uses:     service/catalogue, service/db, service/cli/act, apps, diff, embedded, snippet, twin, types, writekey.
  * Threads:  one.
  * Failure:  exit status; nothing is changed.
  */
@@ -20,8 +20,10 @@
 #include "service/cli/apps.h"
 #include "service/cli/command.h"
 #include "service/cli/diff.h"
+#include "service/cli/embedded.h"
 #include "service/cli/flags.h"
 #include "service/cli/grid.h"
+#include "service/cli/snippet.h"
 #include "service/cli/twin.h"
 #include "service/cli/types.h"
 #include "service/cli/writekey.h"
@@ -562,18 +564,24 @@ static enum result key_in_transaction(struct db *db, void *context, struct failu
     return writekey_make(db, key->row->id, key->row->app.name, "wk_", key->text, why);
 }
 
+static enum result check_browsers(const struct apps_row *row, struct failure *why)
+{
+    if (row->app.preset != APP_PRESET_THRESHOLD)
+        return RESULT_OK;
+    failure_set(why, "preset", "threshold-only protects only while nobody can send made-up users, so it takes no keys "
+                               "that a browser shows: use `throng key add --scope ingest:%s` on a server",
+        row->app.name);
+    return RESULT_DENIED;
+}
+
 static enum result make_key(struct db *db, const struct apps_row *row, struct key_making *key, struct failure *why)
 {
     if (row->twin) {
         failure_set(why, "APP", "is a test app: `throng app key` with the app's own name and --test makes its keys");
         return RESULT_DENIED;
     }
-    if (row->app.preset == APP_PRESET_THRESHOLD) {
-        failure_set(why, "preset", "threshold-only protects only while nobody can send made-up users, so it takes no keys "
-                                   "that a browser shows: use `throng key add --scope ingest:%s` on a server",
-            row->app.name);
+    if (check_browsers(row, why) != RESULT_OK)
         return RESULT_DENIED;
-    }
     key->row = row;
     return db_transaction(db, key_in_transaction, key, why);
 }
@@ -648,8 +656,97 @@ static int types(struct command_context *context, const char *name)
     return result == RESULT_OK ? 0 : command_fail("app", &why);
 }
 
+/* --- snippet ------------------------------------------------------------------------------------------------------- */
+
+static void print_snippet_json(const struct snippet *snippet)
+{
+    char *tag = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&tag, &length);
+    if (memory == NULL)
+        return;
+    snippet_print(memory, snippet);
+    fclose(memory);
+    json_t *root = json_pack("{s:s,s:s,s:o}", "app", snippet->app->name, "snippet", tag, "remarks", snippet_remarks(snippet));
+    json_dumpf(root, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(root);
+    free(tag);
+}
+
+static void say_snippet(const struct snippet *snippet)
+{
+    size_t index;
+    json_t *text, *remarks = snippet_remarks(snippet);
+    snippet_print(stdout, snippet);
+    putchar('\n');
+    fflush(stdout);
+    json_array_foreach(remarks, index, text)
+    {
+        fprintf(stderr, "%s\n", json_string_value(text));
+    }
+    json_decref(remarks);
+}
+
+/* Print the tag that is wanted, of the app called name. */
+static int find_and_print_snippet(struct command_context *context, const char *name, const struct snippet *wanted)
+{
+    struct failure why = {0};
+    struct apps_row row = {0};
+    struct db *db = command_db(context, "app", true);
+    if (db == NULL)
+        return 1;
+    enum result result = apps_find(db, name, &row, &why);
+    bool test = row.twin || (wanted->key != NULL && strncmp(wanted->key, "wk_test_", strlen("wk_test_")) == 0);
+    if (result == RESULT_OK && !test)
+        result = check_browsers(&row, &why);
+    if (result == RESULT_OK) {
+        json_t *body = json_loads(row.body, 0, NULL);
+        struct snippet made = *wanted;
+        made.app = &row.app;
+        made.root = body;
+        if (context->json)
+            print_snippet_json(&made);
+        else
+            say_snippet(&made);
+        json_decref(body);
+    }
+    apps_row_free(&row);
+    db_free(db);
+    return result == RESULT_OK ? 0 : command_fail("app", &why);
+}
+
+static int snippet(struct command_context *context, int argc, char **argv)
+{
+    const struct config *config = &context->config;
+    const struct embedded_file *integrity = embedded_find("api/beacon/embedded/beacon.js.integrity");
+    struct snippet made = {.beacon = config->ingest_beacon_path, .events = config->ingest_events_path};
+    char address[512];
+    const char *name = NULL;
+    bool sealed = false;
+    const struct flag flags[] = {{.name = "key", .text = &made.key}, {.name = "url", .text = &made.url},
+        {.name = "user", .text = &made.user}, {.name = "nonce", .text = &made.nonce}, {.name = "integrity", .on = &sealed}};
+    int count = flags_parse(context, argc, argv, flags, sizeof flags / sizeof flags[0], &name, 1);
+    if (count < 0)
+        return 2;
+    if (count != 1)
+        return command_usage("app", "snippet needs the app's name");
+    if (made.url != NULL && strncmp(made.url, "https://", 8) != 0 && strncmp(made.url, "http://", 7) != 0)
+        return command_usage("app", "--url is where pages reach throng-ingest, as https://stats.example.org");
+    if (made.beacon[0] == '\0')
+        return command_usage("app", "the script for pages is not served: ingest.beacon_path is empty");
+    (void)snprintf(address, sizeof address, "http://%s", config->ingest_listen);
+    made.url = made.url == NULL ? address : made.url;
+    made.integrity = sealed && integrity != NULL ? integrity->text : NULL;
+    return find_and_print_snippet(context, name, &made);
+}
+
 int app_command(struct command_context *context, int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "snippet") == 0) { /* it alone has options of its own */
+        argv[1] = argv[0];
+        return snippet(context, argc - 1, argv + 1);
+    }
     const char *operand[2] = {NULL, NULL};
     bool test = false;
     const struct flag flags[] = {{.name = "test", .on = &test}};
@@ -674,5 +771,5 @@ int app_command(struct command_context *context, int argc, char **argv)
         return key(context, operand[1]);
     if (count == 2 && strcmp(verb, "types") == 0)
         return types(context, operand[1]);
-    return command_usage("app", "add FILE, apply FILE, check FILE, list, show APP, key APP or types APP is needed");
+    return command_usage("app", "add FILE, apply FILE, check FILE, list, show APP, key APP, types APP or snippet APP is needed");
 }

@@ -1,5 +1,6 @@
 /*
- * Files that the binary carries: the migrations (schema/sql) and the example apps (schema/apps).
+ * Files that the binary carries: the migrations (schema/sql), the example apps (schema/apps) and the
+ * beacon's hash (api/beacon/embedded).
  *
  * Uses:     the build, which writes embedded.inc from the files.
  * Threads:  constants.

@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include "service/base/log.h"
+#include "service/catalogue/definition.h"
 #include "service/cli/command.h"
+#include "service/cli/embedded.h"
 #include "service/cli/flags.h"
 #include "service/cli/install.h"
 #include "service/cli/probe.h"
 #include "service/cli/sample.h"
+#include "service/cli/snippet.h"
 #include "service/supervise/postgres.h"
 #include "service/supervise/private_redis.h"
 
@@ -168,28 +171,35 @@ static void print_reading(const struct install *install)
         say("; it takes a key: `throng key add --scope read`.");
 }
 
-/* Whether the beacon, which sends to `events` beside its own address, needs no telling where to. */
-static bool is_beside(const char *beacon, const char *events)
+/* The tag with what the example's definition declares. */
+static bool print_tag(const struct config *config, const char *key)
 {
-    const char *name = strrchr(beacon, '/');
-    size_t folder = name == NULL ? 0 : (size_t)(name + 1 - beacon);
-    return strncmp(beacon, events, folder) == 0 && strcmp(events + folder, "events") == 0;
+    const struct embedded_file *file = embedded_find("schema/apps/" SAMPLE_APP ".json");
+    struct app app;
+    char url[512];
+    if (file == NULL || definition_parse(file->text, file->length, &app, NULL) != RESULT_OK)
+        return false;
+    json_t *root = json_loads(file->text, 0, NULL);
+    struct snippet snippet = {.app = &app, .root = root, .url = url, .beacon = config->ingest_beacon_path,
+        .events = config->ingest_events_path, .key = key, .user = "me"};
+    (void)snprintf(url, sizeof url, "http://%s", config->ingest_listen);
+    (void)fputs("  ", stdout);
+    snippet_print(stdout, &snippet);
+    json_decref(root);
+    definition_free(&app);
+    return true;
 }
 
 /* How a page counts its views. */
 static void print_snippet(const struct install *install)
 {
     char key[SECRETS_MAX_BYTES];
-    const struct config *config = install->config;
-    if (config->ingest_beacon_path[0] == '\0' || sample_write_key(install, key, NULL) != RESULT_OK)
+    if (install->config->ingest_beacon_path[0] == '\0' || sample_write_key(install, key, NULL) != RESULT_OK)
         return;
-    (void)printf("Pages of the app's origins (http://localhost:8000 is one) count their views with this in their <head>. Its write\n"
-                 "key, %s, may be seen by anybody:\n\n"
-                 "  <script async src=\"http://%s%s\" data-key=\"%s\" data-user=\"me\"", key, config->ingest_listen,
-        config->ingest_beacon_path, key);
-    if (!is_beside(config->ingest_beacon_path, config->ingest_events_path))
-        (void)printf(" data-events=\"http://%s%s\"", config->ingest_listen, config->ingest_events_path);
-    say("></script>\n");
+    (void)printf("Pages of the app's origins (http://localhost:8000 is one) count their views with this in their <head>, which\n"
+                 "`throng app snippet " SAMPLE_APP "` prints. Its write key, %s, may be seen by anybody:\n\n", key);
+    if (print_tag(install->config, key))
+        say("\n");
 }
 
 /* What a newcomer can do now. */

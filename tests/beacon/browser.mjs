@@ -9,7 +9,7 @@ const mode = name => fetch(`${given.gateway}/control/${name}`);
 const seen = async () => +(await (await fetch(`${given.gateway}/v1/seen`)).text());
 const at = path => given.site + path;
 
-async function arrived(count, seconds = 20) {
+async function arrived(count, seconds = 60) {
     for (const until = Date.now() + seconds * 1000; Date.now() < until; await sleep(50)) {
         if (await seen() >= count)
             return true;
@@ -18,10 +18,12 @@ async function arrived(count, seconds = 20) {
 }
 
 // The name is the browser's own for all requests, also those that outlive their page: ingest drops what calls itself headless.
-const browser = await chromium.launch({executablePath: given.chromium, args: ['--no-sandbox', '--disable-dev-shm-usage',
+const PATIENCE_MS = 120000; // of a machine that does other things beside
+const browser = await chromium.launch({executablePath: given.chromium, timeout: PATIENCE_MS, args: ['--no-sandbox', '--disable-dev-shm-usage',
     '--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36'],
     ignoreDefaultArgs: ['--disable-back-forward-cache']});
 const context = await browser.newContext({viewport: {width: 800, height: 600}});
+context.setDefaultTimeout(PATIENCE_MS);
 if (given.init)
     await context.addInitScript(given.init);
 const page = await context.newPage();
@@ -32,7 +34,7 @@ page.on('pageerror', error => errors.push(String(error)));
 page.on('console', message => (message.type() === 'error' ? errors : printed).push(message.text()));
 const status = (of = page) => of.evaluate(() => throng.status());
 const settled = (of = page) => of.waitForFunction(() => throng.status().waiting === 0 && throng.status().accepted > 0, null,
-    {timeout: 60000, polling: 100}).then(() => status(of));
+    {timeout: PATIENCE_MS, polling: 100}).then(() => status(of));
 
 const scenarios = {
     async reload() {
@@ -79,8 +81,8 @@ const scenarios = {
         await page.waitForURL('**/story/2');
         await arrived(2);
         await page.evaluate(() => history.back());
-        const again = await arrived(3, 5);
-        return {again, kept: await page.evaluate(() => window.kept), errors};
+        const again = await arrived(3);
+        return {again, kept: await page.evaluate(() => window.kept ?? false), errors};
     },
     async told() {
         await page.goto(at('/story/1'));
@@ -139,7 +141,7 @@ const scenarios = {
         const held = await status(), before = await seen();
         const stored = await page.evaluate(() => [localStorage.length, sessionStorage.length]);
         await page.evaluate(given => throng.consent(given), given.consent);
-        await sleep(2500);
+        await (given.consent ? settled() : sleep(2500));
         const after = await status();
         await page.evaluate(() => throng.consent(false));
         await page.evaluate(() => throng.track('signup', {method: 'email'}));
@@ -209,20 +211,21 @@ const scenarios = {
     },
     async views() {
         await page.goto(at('/'));
-        for (const path of ['/story/1', '/story/1?page=secret-query', '/story/2#secret-hash', '/about']) {
+        // How many views there are then: of what is no other page, none more.
+        for (const [path, count] of [['/story/1', 2], ['/story/1?page=secret-query', 2], ['/story/2#secret-hash', 3], ['/about', 4]]) {
             await page.evaluate(path => history.pushState({}, '', path), path);
-            await sleep(1300);
+            await Promise.all([arrived(count), sleep(1300)]);
         }
         await page.evaluate(() => history.back());
-        await sleep(1300);
+        await Promise.all([arrived(5), sleep(1300)]);
         return settled();
     },
     async hash() {
         await page.goto(at('/app#/story/1?secret=secret-query'));
-        await sleep(300);
-        for (const path of ['#/story/2', '#secret-anchor', '#/about#secret-hash']) {
+        await arrived(1);
+        for (const [path, count] of [['#/story/2', 2], ['#secret-anchor', 3], ['#/about#secret-hash', 4]]) {
             await page.evaluate(path => location.hash = path, path);
-            await sleep(1300);
+            await Promise.all([arrived(count), sleep(1300)]);
         }
         return settled();
     },
@@ -237,6 +240,7 @@ const scenarios = {
         return settled();
     },
     async engaged() {
+        const started = Date.now();
         await page.goto(at('/story/1'));
         for (let i = 0; i < 18; i++) {
             await page.mouse.move(10 + i, 10);
@@ -244,10 +248,11 @@ const scenarios = {
         }
         const grown = await seen();
         await page.evaluate(() => document.hasFocus = () => false);
+        const took = Date.now() - started;
         await sleep(3000);
         await page.goto('about:blank');
         await sleep(1000);
-        return {grown};
+        return {grown, took};
     },
     // One sign of a person, and a while without; then signs that nobody sees the page with.
     async idle() {
@@ -302,7 +307,7 @@ const scenarios = {
             throng.debug();
             throng.track('unheard_of');
         });
-        await page.waitForFunction(() => throng.status().rejected > 0, null, {timeout: 10000});
+        await page.waitForFunction(() => throng.status().rejected > 0);
         return {printed: await Promise.all(values), found: await status()};
     },
     // Without keepalive in fetch (Firefox before 133), what is left behind goes by sendBeacon.
@@ -323,6 +328,34 @@ const scenarios = {
         const all = await arrived(given.least ?? given.count + 1);
         await sleep(given.least ? 2000 : 0);
         return {arrived: all};
+    },
+    // Much in few characters: what the page is hidden with, and what became of each request for it. Left, it is gone; else it lives on.
+    async wide() {
+        await page.goto(at('/'));
+        await settled();
+        await page.evaluate(([count, word, left]) => {
+            window.tries = [];
+            const real = fetch;
+            window.fetch = (address, options) => {
+                const one = {keepalive: options.keepalive, bytes: new TextEncoder().encode(options.body).length, failed: false};
+                tries.push(one);
+                const answer = real(address, options);
+                answer.catch(() => one.failed = true);
+                return answer;
+            };
+            for (let i = 0; i < count; i++)
+                throng.track('rated', {word});
+            if (left) {
+                location.href = 'about:blank';
+            } else {
+                Object.defineProperty(document, 'hidden', {value: true, configurable: true});
+                document.dispatchEvent(new Event('visibilitychange'));
+            }
+        }, [given.count, given.word, given.left]);
+        if (given.left)
+            return {arrived: await arrived(given.least ?? given.count + 1), rest: await sleep(given.least ? 2000 : 0)};
+        const atOnce = await page.evaluate(() => tries.length);
+        return {after: await settled(), tries: await page.evaluate(() => tries), atOnce};
     },
     // The page's own handlers come after the beacon's, and what they say still leaves.
     async last_words() {
@@ -374,7 +407,7 @@ const scenarios = {
             for (const [what, value] of walk) {
                 const before = what === 'open' ? 0 : (await status(own)).accepted;
                 await steps[what](own, value);
-                await own.waitForFunction(count => throng.status().accepted > count, before, {timeout: 60000, polling: 100});
+                await own.waitForFunction(count => throng.status().accepted > count, before, {timeout: PATIENCE_MS, polling: 100});
                 await settled(own);
             }
             const said = await status(own);

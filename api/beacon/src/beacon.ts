@@ -93,19 +93,19 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
     let opted: unknown, session: string | undefined;
     let log: ((...what: unknown[]) => void) | undefined;
     let last = '', from: string | undefined, bucket = 0;
-    let room = BUDGET_BYTES, pause = 0, again = 0;
+    let underway = 0, pause = 0, again = 0;
     const queue: Entry[] = [];
 
     const now = () => performance.now();
     const settle = (what: string, count: number) => {
-        counts[what] = (counts[what] | 0) + count;
+        counts[what] = count + (counts[what] || 0);
         counts.waiting -= count;
     };
     const state = () => {
         try {
             opted = localStorage.throng; // another tab may have set it
         } catch {} // a browser may forbid all storage
-        return opted ? 'optOut' : n.globalPrivacyControl ? 'gpc' : n.doNotTrack == 1 ? 'dnt' :
+        return opted ? 'optOut' : n.globalPrivacyControl ? 'gpc' : (n.doNotTrack as number) > 0 ? 'dnt' :
         n.webdriver && !o.bots ? 'bot' : (o.consent as boolean) == false ? 'consent' :
         (o.consent as string)?.[0] || d.prerendering ? 'waiting' : 'on';
     };
@@ -114,7 +114,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         const why = state();
         if (why != 'on')
             return why == 'waiting' || settle(why, queue.splice(0).length);
-        if (!queue[0] || !hiding && (room < BUDGET_BYTES || now() < again))
+        if (!queue[0] || !hiding && (underway || now() < again))
             return;
         try {
             session = o.session && (sessionStorage.throng ||= source);
@@ -123,7 +123,8 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         const batch = queue.splice(0, BATCH_EVENTS);
         const body = JSON.stringify({key: o.key, consent: o.consent, sent_at, source,
             events: batch.map(event => ({...event, session, ts: Math.round(sent_at - now() + event.ts)}))});
-        const keepalive = (room -= body.length) > 0; // before more is taken below
+        const bytes = new Blob([body]).size;
+        const keepalive = (underway += bytes) < BUDGET_BYTES; // before more is taken below
         log?.(body);
         if (hiding && keepalive)
             flush(1);
@@ -145,7 +146,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
             queue.unshift(...batch);
             again = now() + (pause = pause % 3e5 * 2 + 1e3);
         }
-        room += body.length;
+        underway -= bytes;
         flush();
     };
     const track = (name: string, props?: unknown) => {
@@ -156,7 +157,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
         counts.waiting++;
         engaged = 0;
         if (d.hidden)
-            flush(room > 0 && !pause); // it may be the last chance
+            flush(underway < BUDGET_BYTES && !pause); // it may be the last chance
     };
 
     const view = (page: string) => {
@@ -205,7 +206,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
             from ||= utm || host == '' ? 'other' : 'direct';
         }
     }
-    'scroll click auxclick pagehide online keyup pointermove visibilitychange'.split(' ').map(name =>
+    'scroll,click,auxclick,pagehide,online,keyup,pointermove,visibilitychange'.split(',').map(name =>
         addEventListener(name, notice, true));
     setInterval(notice, TICK_MS, 0);
     notice({});
@@ -223,7 +224,7 @@ export function start<E extends {name: string; props?: object} = AnyEvent>(o: Op
             opted = out || '';
             localStorage.throng = opted;
         },
-        status: () => ({state: state(), ...counts}),
+        status: () => ({...counts, state: state()}),
         debug() {
             log = console.log;
         },
