@@ -58,7 +58,7 @@ static const char *const rules[] = {
     "th:last-child,td:last-child{padding-right:0}\n",
     "tr{break-inside:avoid}thead{display:table-header-group}\n",
     ".n{text-align:right;white-space:nowrap}\n",
-    ".name-cell{overflow-wrap:anywhere}\n",
+    ".name-cell{overflow-wrap:anywhere}@media screen{.name-cell{min-width:8.5em}.pair .name-cell{min-width:0}}\n",
     "td.draw{width:30%;min-width:90px}\n",
     ".block{break-inside:avoid;margin-top:14px}.pair .block{margin-top:0}\n",
     ".words{display:grid;gap:6px;margin-top:6px}\n",
@@ -90,7 +90,7 @@ static const char *const rules[] = {
     "body.public h1{font-size:32px}\n",
     ".files{columns:3;column-gap:24px;margin-top:8px;font-size:12.5px}.files li{break-inside:avoid;padding:1px 0}\n",
     "@media(max-width:640px){body{padding:18px 16px 28px}.cards{grid-template-columns:1fr 1fr}.pair{"
-    "grid-template-columns:1fr}.files{columns:1}.wide{overflow-x:auto}}\n",
+    "grid-template-columns:1fr}.files{columns:1}.wide,.block{overflow-x:auto}}\n",
     "@page{size:A4;margin:13mm 14mm 14mm}\n",
     "@media print{html{background:#fff}body{max-width:none;padding:0;font-size:9.6pt}h1{font-size:21pt}h1 small{font-size:13.5pt}"
     "h2{font-size:12.5pt;margin-top:20pt}.card b{font-size:16pt}b.none{font-size:11.5pt}table,.words,.plain{"

@@ -7,13 +7,15 @@ import {chromium} from 'playwright-core';
 const [scenario, text] = process.argv.slice(2);
 const given = JSON.parse(text);
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const browser = await chromium.launch({executablePath: given.chromium, args: ['--no-sandbox', '--disable-dev-shm-usage']});
+const PATIENCE_MS = 120000; // of a machine that does other things beside
+const browser = await chromium.launch({executablePath: given.chromium, timeout: PATIENCE_MS, args: ['--no-sandbox', '--disable-dev-shm-usage']});
 const errors = [], addresses = [], strangers = [];
 let transferred = 0;
 
 // A page of its own context; what goes wrong on it and what it asks for is noted.
 async function open({theme = 'light', width = 1280, height = 900, key = given.key, headers = {}} = {}) {
     const context = await browser.newContext({viewport: {width, height}, colorScheme: theme, acceptDownloads: true, extraHTTPHeaders: headers});
+    context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(() => {
         window.violations = [];
         document.addEventListener('securitypolicyviolation', event => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -35,7 +37,7 @@ async function open({theme = 'light', width = 1280, height = 900, key = given.ke
 }
 
 const turn = page => page.evaluate(() => document.documentElement.dataset.shown ?? '');
-const shown = (page, before = '') => page.waitForFunction(last => (document.documentElement.dataset.shown ?? '') !== last, before, {timeout: 20000});
+const shown = (page, before = '') => page.waitForFunction(last => (document.documentElement.dataset.shown ?? '') !== last, before);
 const still = page => page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve, 60))));
 async function visit(page, fragment) {
     if (page.url().startsWith(`${given.base}/dashboard/#`) && !page.url().endsWith(fragment))
@@ -55,9 +57,12 @@ const measures = page => page.evaluate(() => performance.getEntriesByName('thron
 // All that a view says: its cards with headline, change and tables; lists, cells, and how wide it is.
 const read = page => page.evaluate(() => {
     const line = element => element.innerText.replace(/\s+/g, ' ').trim();
-    for (const details of document.querySelectorAll('details'))
+    // A table is made when the event of its opening comes.
+    const opened = [...document.querySelectorAll('details:not([open])')].map(details => new Promise(resolve => {
+        details.addEventListener('toggle', resolve, {once: true});
         details.open = true;
-    return new Promise(resolve => setTimeout(() => resolve({
+    }));
+    return Promise.all(opened).then(() => new Promise(resolve => setTimeout(() => resolve({
         title: document.title, heading: line(document.querySelector('h1')), text: line(document.querySelector('main')),
         cards: [...document.querySelectorAll('section.card')].map(card => ({
             label: card.getAttribute('aria-label'), big: [...card.querySelectorAll('.big')].map(line), bounds: [...card.querySelectorAll('.headline .bounds')].map(line),
@@ -67,13 +72,16 @@ const read = page => page.evaluate(() => {
             ranks: [...card.querySelectorAll('.ranks li')].map(entry => [line(entry.querySelector('.rank-name')), line(entry.querySelector('.rank-value'))]),
             steps: [...card.querySelectorAll('.funnel li')].map(entry => [line(entry.querySelector('.step-name')), line(entry.querySelector('.step-value')), line(entry.querySelector('.step-rates'))]),
             tiers: [...card.querySelectorAll('.tiers li')].map(entry => [line(entry.querySelector('.tier-name strong')), line(entry.querySelector('.tier-value'))]),
+            moves: [...card.querySelectorAll('.ranks li, .tiers li, .funnel li')].map(entry => [line(entry.querySelector('.rank-name, .tier-name strong, .step-name')),
+                [...entry.querySelectorAll('.was')].map(line), [...entry.querySelectorAll('.moved')].map(line)]),
             state: [...card.querySelectorAll('.state')].map(line), charts: card.querySelectorAll('canvas').length,
         })),
         heat: [...document.querySelectorAll('.heat tbody tr')].map(row => [line(row.cells[0]), ...[...row.cells].slice(1).map(cell =>
             cell.classList.contains('hatched') ? 'suppressed' : cell.classList.contains('blank') ? '' : cell.querySelector('button')?.firstChild?.textContent ?? line(cell))]),
         mean: [...document.querySelectorAll('.heat tfoot td')].map(cell => cell.firstChild?.textContent ?? ''),
+        compares: document.querySelector('#compare') !== null,
         sideways: document.documentElement.scrollWidth - innerWidth, violations: window.violations, storage: JSON.stringify({...localStorage}),
-    }), 150));
+    }), 150)));
 });
 
 const audit = async page => {
@@ -179,8 +187,8 @@ const scenarios = {
         found.popover = await page.innerText('.popover');
         found.inside = await page.evaluate(() => document.activeElement.className);
         await page.keyboard.press('Escape');
-        found.back = await focused();
         await page.waitForSelector('.popover', {state: 'detached'});  // its toggle event comes when the browser has the time
+        found.back = await focused();
         await page.focus('.hero .chart');
         await page.keyboard.press('End');
         found.newest = await page.innerText('.hero .readout');
@@ -206,14 +214,15 @@ const scenarios = {
         const notes = page => page.evaluate(() => ({list: [...document.querySelectorAll('.notes li')].map(entry => entry.innerText.replace(/\s+/g, ' ')),
             flags: [...document.querySelectorAll('.flag')].map(flag => flag.getAttribute('aria-label')), poles: document.querySelectorAll('.pole').length,
             charts: document.querySelectorAll('canvas').length, violations: window.violations, sideways: document.documentElement.scrollWidth - innerWidth}));
-        const tip = page => page.$$eval('.tip:not([hidden])', tips => tips.map(tip => tip.innerText.replace(/\s+/g, ' ')));
+        const tip = async (page, count) => await page.waitForFunction(wanted => document.querySelectorAll('.tip:not([hidden])').length === wanted, count)
+            && page.$$eval('.tip:not([hidden])', tips => tips.map(tip => tip.innerText.replace(/\s+/g, ' ')));
         const found = {audits: []};
         for (const theme of ['light', 'dark']) {
             const page = await open({theme});
             await visit(page, given.fragment);
             found.seen = await notes(page);
             await page.hover('.flag >> nth=-1');
-            found.hovered = await tip(page);
+            found.hovered = await tip(page, 1);
             found.tipInside = await page.evaluate(() => {
                 const tip = document.querySelector('.tip:not([hidden])').getBoundingClientRect(), chart = document.querySelector('.hero .chart').getBoundingClientRect();
                 return tip.left >= chart.left && tip.right <= chart.right && tip.top >= chart.top;
@@ -224,9 +233,9 @@ const scenarios = {
             await page.keyboard.press('End');
             found.readout = await page.innerText('.hero .readout');
             await page.keyboard.press('Tab');
-            found.focused = [await page.evaluate(() => document.activeElement.getAttribute('aria-label')), await tip(page)];
+            found.focused = [await page.evaluate(() => document.activeElement.getAttribute('aria-label')), await tip(page, 1)];
             await page.keyboard.press('Escape');
-            found.closed = await tip(page);
+            found.closed = await tip(page, 0);
             await page.emulateMedia({media: 'print'});
             found.printed = await page.isVisible('.notes');
             await page.context().close();
@@ -272,8 +281,27 @@ const scenarios = {
     async live() {
         const page = await open();
         await visit(page, given.fragment);
-        await page.waitForFunction(count => document.querySelectorAll('table.live tbody tr').length >= count, given.count, {timeout: 20000});
+        await page.waitForFunction(count => document.querySelectorAll('table.live tbody tr').length >= count, given.count);
         return read(page);
+    },
+    // Times of so many first views, each as a new reader's, and of three changes of the range each; ms since the page was asked for.
+    async paces() {
+        const firsts = [], ranges = [];
+        for (let i = 0; i < given.times; i++) {
+            const before = [transferred, addresses.length], page = await open();
+            await visit(page, given.fragment);
+            const marks = await page.evaluate(() => {
+                const [asked, shown] = ['throng:asked', 'throng:shown'].map(name => performance.getEntriesByName(name)[0].startTime);
+                const answers = performance.getEntriesByType('resource').filter(entry => entry.name.includes('/v1/') && entry.responseEnd <= shown);
+                return {asked, answered: Math.max(...answers.map(entry => entry.responseEnd)), shown};
+            });
+            firsts.push({...marks, bytes: transferred - before[0], requests: addresses.length - before[1]});
+            for (const range of ['6m', '3m', '4w'])
+                await act(page, () => page.click(`#range-${range}`));
+            ranges.push(...(await measures(page)).slice(1));
+            await page.context().close();
+        }
+        return {firsts, ranges};
     },
     // Times, to be told and not to be held to: of the first view and of changes of the range; and what the first one transfers.
     async pace() {

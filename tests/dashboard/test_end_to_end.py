@@ -75,7 +75,7 @@ class EndToEnd(unittest.TestCase):
         cls.reader = cls.throng.cli('key', 'add', '--scope', 'read:site').strip()
 
     def node(self, script, scenario, **given):
-        done = subprocess.run([NODE, script, scenario, json.dumps({'chromium': CHROMIUM, **given})], capture_output=True, text=True, timeout=180)
+        done = subprocess.run([NODE, script, scenario, json.dumps({'chromium': CHROMIUM, **given})], capture_output=True, text=True, timeout=600)
         if done.returncode != 0:
             raise throng.Failure(f'{scenario}: {done.stderr[-3000:]}')
         answer = json.loads(done.stdout)

@@ -13,6 +13,7 @@ export interface Line {
     colour: number; // 0 to 5: --series-N
     dashed?: boolean;
     unbanded?: boolean;
+    before?: (Bounded | null)[]; // of the range before, beside each point
 }
 
 export interface ChartOptions {
@@ -30,7 +31,19 @@ export interface ChartOptions {
     rest: string; // what the readout says when nothing is pointed at
 }
 
-const colourOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// Asked of the style once a theme: each question after a change of the page has the browser work out its styles anew.
+let colours = new Map<string, string>(), coloured: string | undefined;
+
+function colourOf(name: string): string {
+    const {theme} = document.documentElement.dataset;
+    if (theme !== coloured)
+        colours = new Map();
+    coloured = theme;
+    const found = colours.get(name) ?? getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    colours.set(name, found);
+    return found;
+}
+
 const UTC = (at: number) => uPlot.tzDate(new Date(at * 1000), 'Etc/UTC');
 
 function hatch(context: CanvasRenderingContext2D, colour: string): CanvasPattern | null {
@@ -46,11 +59,11 @@ function hatch(context: CanvasRenderingContext2D, colour: string): CanvasPattern
     return context.createPattern(tile, 'repeat');
 }
 
-// The periods in which the first line is suppressed, as areas behind everything; a small chart has a strip at its foot.
+// The periods in which every line is suppressed, as areas behind everything; where only some are, and in a small chart, a strip at the foot.
 function drawSuppressed(u: uPlot, options: ChartOptions): void {
-    const points = options.lines[0].points, xs = u.data[0], {ctx, bbox} = u;
+    const lines = options.lines.filter(line => !line.dashed), xs = u.data[0], {ctx, bbox} = u;
     const half = xs.length > 1 ? (u.valToPos(xs[1], 'x', true) - u.valToPos(xs[0], 'x', true)) / 2 : bbox.width / 4;
-    const strip = options.spark ? Math.min(bbox.height, 10 * (window.devicePixelRatio || 1)) : bbox.height;
+    const strip = Math.min(bbox.height, 10 * (window.devicePixelRatio || 1)), area = options.spark ? strip : bbox.height;
     const pattern = hatch(ctx, colourOf('--hatch'));
     if (!pattern)
         return;
@@ -59,9 +72,10 @@ function drawSuppressed(u: uPlot, options: ChartOptions): void {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.fillStyle = pattern;
-    points.forEach((point, i) => {
-        if (point !== null && point.value === null && point.reliability === 'suppressed')
-            ctx.fillRect(u.valToPos(xs[i], 'x', true) - half, bbox.top + bbox.height - strip, half * 2, strip);
+    xs.forEach((x, i) => {
+        const height = lines.every(line => line.points[i]?.value == null) ? area : strip;
+        if (lines.some(line => line.points[i]?.reliability === 'suppressed'))
+            ctx.fillRect(u.valToPos(x, 'x', true) - half, bbox.top + bbox.height - height, half * 2, height);
     });
     ctx.restore();
 }
@@ -147,6 +161,10 @@ function seriesOf(options: ChartOptions): {series: uPlot.Series[]; bands: uPlot.
             points: {fill: stroke, size: options.spark ? 4 : 5, width: 0,
                 show: (_u, _s, from, to) => to - from < (options.spark ? 3 : 16)}});
         data.push(line.points.map(point => point?.value ?? null));
+        if (line.before) {
+            series.push({stroke, width: 1.25, dash: [4, 5], points: {fill: stroke, size: 4, width: 0, show: (_u, _s, from, to) => to - from < 3}});
+            data.push(line.before.map(point => point?.value ?? null));
+        }
     }
     return {series, bands, data};
 }
@@ -163,16 +181,17 @@ function say(options: ChartOptions, index: number): void {
             return '';
         const value = point.value === null ? 'suppressed' : number(point.value, options.unit, options.metric);
         const bounds = point.value === null || line.unbanded ? '' : ` (${intervalText(point, options.unit, options.metric)})`;
-        return (options.lines.length > 1 ? `${line.label}: ` : '') + value + bounds;
+        const before = line.before?.[index], was = before?.value == null ? '' : `, before ${number(before.value, options.unit, options.metric)}`;
+        return (options.lines.length > 1 ? `${line.label}: ` : '') + value + bounds + was;
     }).filter(text => text);
     const notes = (options.flags ?? []).filter(flag => flag.index === index).map(noteText);
     options.readout.textContent = [`${periodText(options.periods[index], options.interval)}: ${lines.join(' · ') || 'no number'}`, ...notes].join(' · ');
 }
 
-function attach(holder: HTMLElement, options: ChartOptions): uPlot {
+function attach(holder: HTMLElement, options: ChartOptions, width: number): uPlot {
     const {series, bands, data} = seriesOf(options);
     return new uPlot({
-        width: Math.max(60, holder.clientWidth), height: options.height, series, bands, axes: axesOf(options), tzDate: UTC,
+        width, height: options.height, series, bands, axes: axesOf(options), tzDate: UTC,
         padding: options.spark ? [6, 4, 4, 4] : [10, 32, 0, 0],
         legend: {show: false},
         scales: {x: {time: true}, y: {range: yRange}},
@@ -207,17 +226,18 @@ export function chart(options: ChartOptions): HTMLElement {
         'aria-label': `${options.label}. Arrow keys move through the periods; the table has all numbers.`}),
     {height: options.height + 'px'});
     let u: uPlot | null = null;
-    const observer = new ResizeObserver(() => {
+    const observer = new ResizeObserver(entries => {
+        const room = entries[entries.length - 1].contentRect.width, width = Math.max(60, Math.round(room)); // measured already: no layout for it
         if (!holder.isConnected) {
             if (u === null) // not on the page yet
                 return;
             observer.disconnect();
             u?.destroy();
             u = null;
-        } else if (holder.clientWidth > 0 && u === null) {
-            u = attach(holder, options);
-        } else if (u !== null && u.width !== Math.max(60, holder.clientWidth)) {
-            u.setSize({width: Math.max(60, holder.clientWidth), height: options.height});
+        } else if (room > 0 && u === null) {
+            u = attach(holder, options, width);
+        } else if (u !== null && u.width !== width) {
+            u.setSize({width, height: options.height});
         }
     });
     observer.observe(holder);

@@ -70,13 +70,17 @@ export async function load(context: Context, question: Question): Promise<Loaded
         return loaded;
     const base = appPath(context, question.path), from = startOf(context.range.from, interval), {to} = context.range;
     const path = api.url(base, {...question.query, interval, from, to});
-    context.downloads.push({label: question.label, name: `${context.catalogue.app}-${question.label}-${interval}.csv`.replace(/[^a-z0-9.-]+/gi, '-').toLowerCase(), path});
+    const download = (label: string, of: string): Download =>
+        ({label, name: `${context.catalogue.app}-${label}-${interval}.csv`.replace(/[^a-z0-9.-]+/gi, '-').toLowerCase(), path: of});
+    context.downloads.push(download(question.label, path));
     // Days are compared with the same weekdays.
     const periods = countPeriods(from, to, interval), count = interval === 'day' ? Math.ceil(periods / 7) * 7 : periods;
     const compare = context.state.compare && question.compare !== false;
+    const pathBefore = api.url(base, {...question.query, interval, from: addPeriods(from, interval, -count), to: addDays(addPeriods(from, interval, periods - count), -1)});
+    if (compare)
+        context.downloads.push(download(`${question.label}, range before`, pathBefore));
     try {
-        const [series, before] = await Promise.all([api.series(path), compare ? api.series(api.url(base,
-            {...question.query, interval, from: addPeriods(from, interval, -count), to: addDays(addPeriods(from, interval, periods - count), -1)})) : null]);
+        const [series, before] = await Promise.all([api.series(path), compare ? api.series(pathBefore) : null]);
         loaded.series = series;
         loaded.periods = continuous(series.rows, interval);
         for (const row of before?.rows ?? []) {

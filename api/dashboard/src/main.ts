@@ -32,13 +32,13 @@ interface View {
 const view = (name: string, title: string, group: string, show: View['show'], ranged = true, intervals = true, compares = false): View => ({name, title, group, show, ranged, intervals, compares});
 const VIEWS: View[] = [
     view('overview', 'Overview', 'Numbers', overview, true, true, true),
-    view('pages', 'Pages and sources', 'Numbers', pages),
+    view('pages', 'Pages and sources', 'Numbers', pages, true, true, true),
     view('retention', 'Retention', 'Numbers', retention, true, false),
     view('funnels', 'Funnels', 'Numbers', funnels, true, false, true),
-    view('features', 'Features', 'Numbers', features),
-    view('goals', 'Goals', 'Numbers', goals),
-    view('breakdowns', 'Breakdowns', 'Numbers', breakdowns),
-    view('outcomes', 'Outcomes', 'Numbers', outcomes, true, false),
+    view('features', 'Features', 'Numbers', features, true, true, true),
+    view('goals', 'Goals', 'Numbers', goals, true, true, true),
+    view('breakdowns', 'Breakdowns', 'Numbers', breakdowns, true, true, true),
+    view('outcomes', 'Outcomes', 'Numbers', outcomes, true, false, true),
     view('insights', 'Insights', 'Numbers', insights, true, false),
     view('privacy', 'Privacy', 'Trust', privacy, false, false),
     view('pipeline', 'Pipeline', 'Trust', pipeline, false, false),
@@ -141,7 +141,14 @@ async function findAnchor(catalogue: Catalogue): Promise<{anchor: string; any: b
     return {anchor: now, any: false};
 }
 
+// What every view of an app begins with, asked at once instead of one after the other; who needs an answer hears what is wrong with it.
+function askAhead(name: string): void {
+    for (const path of ['/v1/definitions', `/v1/apps/${name}/metrics`, `/v1/apps/${name}/metrics/active_users?interval=month`])
+        api.get(path).catch(() => {});
+}
+
 async function openApp(name: string): Promise<void> {
+    askAhead(name);
     const [catalogue] = await Promise.all([api.get<Catalogue>(`/v1/apps/${name}/metrics`), loadDefinitions()]);
     session = {...session!, catalogue, ...await findAnchor(catalogue)};
 }
@@ -359,7 +366,9 @@ async function start(): Promise<void> {
     applyTheme(storedTheme());
     systemDark.addEventListener('change', () => { if (storedTheme() === null) { applyTheme(null); void render(); } });
     addEventListener('hashchange', () => void render());
-    const login = api.restoreKey() !== null;
+    const login = api.restoreKey() !== null, {app} = readState(location.hash);
+    if (login && app)
+        askAhead(app);
     try {
         await begin(login);
     } catch (error) {

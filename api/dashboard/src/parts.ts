@@ -132,22 +132,29 @@ export function valueCell(value: Bounded | null | undefined, unit: string, metri
 export function change(now: Bounded, before: Bounded | null | undefined): {ratio: number | null; difference: number; clear: boolean} | null {
     if (now.value === null || before?.value == null)
         return null;
-    const half = (n: Bounded) => n.reliability === 'exact' ? 0 : n.low === null || n.high === null ? Infinity : (n.high - n.low) / 2;
+    // An end that was cut off, at 0 or at 100 %, says nothing about the noise: the other one does.
+    const half = (n: Bounded) => n.reliability === 'exact' ? 0 : n.low === null || n.high === null ? Infinity : Math.max(n.high - n.value!, n.value! - n.low);
     const difference = now.value - before.value;
     return {ratio: before.value === 0 ? null : difference / before.value, difference, clear: Math.abs(difference) > Math.hypot(half(now), half(before))};
 }
 
-export function changeChip(now: Bounded, before: Bounded | null | undefined, versus: string, unit: string): Child {
+// A change in its own words: points of a share, else per cent.
+export function changeSize(found: {ratio: number | null; difference: number}, unit: string): string {
+    if (unit === 'ratio')
+        return `${Math.abs(found.difference * 100).toFixed(1)} points`;
+    return found.ratio === null ? number(Math.abs(found.difference), unit) : `${Math.abs(found.ratio * 100).toFixed(1)} %`;
+}
+
+export function changeChip(now: Bounded, before: Bounded | null | undefined, versus: string, unit: string, metric = ''): Child {
     const found = change(now, before);
     if (found === null)
         return h('span', {class: 'chip quiet'}, `no number ${versus.replace(/^on /, 'in ')}`);
     const arrow = found.difference > 0 ? '▲' : found.difference < 0 ? '▼' : '■';
-    const points = unit === 'ratio';
-    const size = points ? `${Math.abs(found.difference * 100).toFixed(1)} points` : found.ratio === null ? number(Math.abs(found.difference), unit)
-        : `${Math.abs(found.ratio * 100).toFixed(1)} %`;
+    const size = changeSize(found, unit);
     const direction = found.difference > 0 ? 'up' : found.difference < 0 ? 'down' : 'same';
     const unclear = now.reliability === 'exact' ? '' : ', or noise';
-    return h('span', {class: found.clear ? `chip ${direction}` : 'chip quiet', title: found.clear ? `More than the noise explains` : 'The two intervals do not tell them apart'},
+    const tone = metric !== 'bounce_rate' ? direction : found.difference > 0 ? 'down' : 'up'; // less of it is better
+    return h('span', {class: found.clear ? `chip ${tone}` : 'chip quiet', title: now.reliability === 'exact' ? 'Exact numbers' : found.clear ? 'More than the noise explains' : 'The two intervals do not tell them apart'},
         h('span', {'aria-hidden': 'true'}, arrow + ' '), h('span', {class: 'sr'}, direction + ' '), size, h('span', {class: 'versus'}, ` ${versus}${found.clear ? '' : unclear}`));
 }
 

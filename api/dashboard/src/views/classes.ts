@@ -1,8 +1,8 @@
 // Active users by dimension: pages and sources, and any dimension that the app declares.
-import {Entry, leftOut, linesCard, periodPicker, periodsOf, rankedList, rankedTable, Subject, suppressedHint, troubleOf} from '../cards';
+import {Entry, leftOut, linesCard, periodLine, periodPicker, periodsOf, rankedList, rankedTable, rowBefore, Subject, suppressedHint, troubleOf} from '../cards';
 import {Context, load, Loaded, metricOf} from '../context';
 import {h} from '../dom';
-import {period as periodText} from '../format';
+import {flagsOf, loadNotes} from '../notes';
 import {card, infoButton, named, nothing, select} from '../parts';
 import type {Funding, Item, Metric, Row} from '../types';
 
@@ -31,10 +31,9 @@ const loadDimension = (context: Context, dimension: Dimension): Promise<Loaded> 
     path: 'metrics/active_users', query: {by: dimension.item.name}, intervals: dimension.intervals,
     wanted: context.state.interval !== 'auto' ? context.state.interval : context.range.days > 190 ? 'month' : 'week'});
 
-function entriesAt(loaded: Loaded, period: string): Entry[] {
-    const rows = loaded.series?.rows ?? [], periods = periodsOf(loaded), at = periods.indexOf(period);
-    const before = new Map(rows.filter(row => row.period === periods[at + 1]).map(row => [row.class, row]));
-    return rows.filter(row => row.period === period).map(row => ({key: row.class!, title: row.class!, row, before: before.get(row.class), code: row.class!.startsWith('/')}));
+function entriesAt(context: Context, loaded: Loaded, period: string): Entry[] {
+    return (loaded.series?.rows ?? []).filter(row => row.period === period).map(row =>
+        ({key: row.class!, title: row.class!, row, before: rowBefore(context, loaded, period, entry => entry.class === row.class), code: row.class!.startsWith('/')}));
 }
 
 function rankedCard(context: Context, dimension: Dimension, loaded: Loaded, chosen: string): HTMLElement {
@@ -43,11 +42,11 @@ function rankedCard(context: Context, dimension: Dimension, loaded: Loaded, chos
         protection: loaded.series?.protection});
     if (trouble !== null)
         return card({label: subject.title, class: 'empty', info}, trouble);
-    const periods = periodsOf(loaded), period = periods.includes(chosen) ? chosen : periods[0], entries = entriesAt(loaded, period);
-    return card({label: subject.title, info, aside: h('span', {class: 'hint'}, periodText(period, loaded.interval!))},
+    const periods = periodsOf(loaded), period = periods.includes(chosen) ? chosen : periods[0], entries = entriesAt(context, loaded, period);
+    return card({label: subject.title, info, aside: h('span', {class: 'hint'}, periodLine(context, loaded, period))},
         rankedList(context, subject.title, {...subject, title: 'Active users'}, loaded, entries),
         suppressedHint(loaded, entries.map(entry => entry.row)),
-        h('footer', {class: 'card-foot'}, rankedTable(`Active users by ${dimension.item.name} in one period`, subject, entries)));
+        h('footer', {class: 'card-foot'}, rankedTable(context, `Active users by ${dimension.item.name} in one period`, subject, entries)));
 }
 
 const isPage = (dimension: Dimension) => /page|screen|path|route|view/.test(dimension.item.name) || (dimension.item.classes ?? []).some(name => name.startsWith('/'));
@@ -60,12 +59,13 @@ function pathsCard(context: Context, metric: Metric, loaded: Loaded, chosen: str
         return card({label: subject.title, class: 'empty', info}, trouble);
     const periods = periodsOf(loaded), period = periods.includes(chosen) ? chosen : periods[0];
     const entries = loaded.series!.rows.filter(row => row.period === period)
-        .map((row): Entry => ({key: `${row.from} ${row.to}`, title: `${row.from} → ${row.to}`, row, code: true}))
+        .map((row): Entry => ({key: `${row.from} ${row.to}`, title: `${row.from} → ${row.to}`, row, code: true,
+            before: rowBefore(context, loaded, period, entry => entry.from === row.from && entry.to === row.to)}))
         .sort((a, b) => (b.row.value ?? -1) - (a.row.value ?? -1));
     const top = entries.slice(0, 8);
-    return card({label: subject.title, info, aside: h('span', {class: 'hint'}, periodText(period, loaded.interval!))},
+    return card({label: subject.title, info, aside: h('span', {class: 'hint'}, periodLine(context, loaded, period))},
         rankedList(context, subject.title, subject, loaded, top),
-        h('footer', {class: 'card-foot'}, rankedTable(subject.title, subject, entries)));
+        h('footer', {class: 'card-foot'}, rankedTable(context, subject.title, subject, entries)));
 }
 
 export async function pages(context: Context): Promise<Node> {
@@ -99,9 +99,10 @@ function itemsCard(context: Context, metric: Metric, loaded: Loaded, label: stri
         return card({label, class: 'empty', info}, trouble);
     const period = periodsOf(loaded)[0];
     const titles = new Map(metric.items.map(item => [item.name, named(item.name, item.title)]));
-    const entries = loaded.series!.rows.filter(row => row.period === period).map((row: Row): Entry => ({key: row.item!, title: titles.get(row.item!) ?? row.item!, row}));
-    return card({label, info, aside: h('span', {class: 'hint'}, periodText(period, loaded.interval!))}, rankedList(context, label, subject, loaded, entries),
-        h('footer', {class: 'card-foot'}, rankedTable(label, subject, entries)));
+    const entries = loaded.series!.rows.filter(row => row.period === period).map((row: Row): Entry =>
+        ({key: row.item!, title: titles.get(row.item!) ?? row.item!, row, before: rowBefore(context, loaded, period, entry => entry.item === row.item)}));
+    return card({label, info, aside: h('span', {class: 'hint'}, periodLine(context, loaded, period))}, rankedList(context, label, subject, loaded, entries),
+        h('footer', {class: 'card-foot'}, rankedTable(context, label, subject, entries)));
 }
 
 export async function breakdowns(context: Context): Promise<Node> {
@@ -110,7 +111,7 @@ export async function breakdowns(context: Context): Promise<Node> {
         return nothing('No dimensions', 'The app declares none. ', h('code', {}, 'dimensions'), ' in its definition breaks active users down by a property; it counts from its declaration on.');
     const chosen = dimensions.find(dimension => dimension.item.name === context.state.metric) ?? dimensions.find(dimension => dimension.item.funded) ?? dimensions[0];
     const segments = metricOf(context, 'segment_users'), entities = metricOf(context, 'entity_count');
-    const [loaded, segment, entity] = await Promise.all([loadDimension(context, chosen),
+    const [notes, loaded, segment, entity] = await Promise.all([loadNotes(context), loadDimension(context, chosen),
         segments ? load(context, {label: 'Segments', path: 'metrics/segment_users', intervals: segments.intervals}) : null,
         entities ? load(context, {label: 'Entities', path: 'metrics/entity_count', intervals: entities.intervals}) : null]);
     const {period, picker} = periodPicker(context, loaded);
@@ -118,7 +119,7 @@ export async function breakdowns(context: Context): Promise<Node> {
         metric => context.go({metric, period: ''}));
     const keyed = leading(loaded).map(name => ({key: name, title: name, matches: (row: Row) => row.class === name}));
     return h('div', {class: 'stack'}, h('div', {class: 'bar-row'}, dimension, loaded.series?.rows.length ? picker : null),
-        keyed.length > 0 && linesCard(context, `Active users by ${chosen.subject.title.toLowerCase()}`, {...chosen.subject, title: 'Active users'}, loaded, keyed),
+        keyed.length > 0 && linesCard(context, `Active users by ${chosen.subject.title.toLowerCase()}`, {...chosen.subject, title: 'Active users'}, loaded, keyed, flagsOf(context, loaded, notes)),
         rankedCard(context, chosen, loaded, period),
         h('div', {class: 'grid two'}, segments && segment && segment.why === null && itemsCard(context, segments, segment, 'Segments'),
             entities && entity && entity.why === null && itemsCard(context, entities, entity, 'Entities')),

@@ -1,8 +1,8 @@
 // What the app declares by name: features and goals, each with its share over time and in a period.
-import {Entry, linesCard, periodPicker, periodsOf, rankedList, rankedTable, seriesCard, Subject, suppressedHint, troubleOf} from '../cards';
+import {Entry, linesCard, periodLine, periodPicker, rankedList, rankedTable, rowBefore, seriesCard, Subject, suppressedHint, troubleOf} from '../cards';
 import {Context, load, Loaded, metricOf} from '../context';
 import {Child, h} from '../dom';
-import {period as periodText} from '../format';
+import {flagsOf, loadNotes} from '../notes';
 import {card, infoButton, named, nothing, valueCell} from '../parts';
 import type {Item, Metric, Row} from '../types';
 import {subjectOf} from './overview';
@@ -19,7 +19,7 @@ async function declared(context: Context, rate: string, count: string, label: st
     const rates = metricOf(context, rate), counts = metricOf(context, count);
     if (rates === undefined || counts === undefined || rates.items.length === 0)
         return nothing(`No ${word}s`, 'The app declares none. ', h('code', {}, `${word}s`), ' in its definition does; they count from their declaration on.');
-    const [shares, numbers] = await Promise.all([loadAll(context, rates), loadAll(context, counts)]);
+    const [notes, shares, numbers] = await Promise.all([loadNotes(context), loadAll(context, rates), loadAll(context, counts)]);
     const subject: Subject = {...subjectOf(rates), title: label};
     const titles = (items: Item[]) => items.map(item => ({key: item.name, title: named(item.name, item.title), matches: (row: Row) => row.item === item.name}));
     const keyed = titles(rates.items.filter(item => item.funded)), trouble = troubleOf(context, shares);
@@ -27,18 +27,17 @@ async function declared(context: Context, rate: string, count: string, label: st
     const info = infoButton({...subject, zone: context.catalogue.time_zone, protection: shares.series?.protection});
     if (trouble !== null)
         return card({label, class: 'empty', info}, trouble);
-    const {period, picker} = periodPicker(context, shares), periods = periodsOf(shares), before = periods[periods.indexOf(period) + 1];
-    const at = (of: string, item: string) => shares.series!.rows.find(row => row.period === of && row.item === item);
-    const entries = keyed.map(({key, title}): Entry | null => {
-        const row = at(period, key);
-        return row ? {key, title, row, before: at(before, key), beside: besides(numbers, period, key, counts.unit)} : null;
+    const {period, picker} = periodPicker(context, shares);
+    const entries = keyed.map(({key, title, matches}): Entry | null => {
+        const row = shares.series!.rows.find(entry => entry.period === period && matches(entry));
+        return row ? {key, title, row, before: rowBefore(context, shares, period, matches), beside: besides(numbers, period, key, counts.unit)} : null;
     }).filter((entry): entry is Entry => entry !== null);
     return h('div', {class: 'stack'},
-        linesCard(context, label, subject, shares, keyed),
-        card({label: `${label} in one period`, info, aside: picker}, h('p', {class: 'hint'}, periodText(period, shares.interval!)),
+        linesCard(context, label, subject, shares, keyed, flagsOf(context, shares, notes)),
+        card({label: `${label} in one period`, info, aside: picker}, h('p', {class: 'hint'}, periodLine(context, shares, period)),
             rankedList(context, label, subject, shares, entries), suppressedHint(shares, entries.map(entry => entry.row)),
             unfundedItems.length > 0 && h('p', {class: 'notice'}, `Not released, for the privacy budget has no share for them: ${unfundedItems.map(item => named(item.name, item.title)).join(', ')}.`),
-            h('footer', {class: 'card-foot'}, rankedTable(`${label} in one period`, subject, entries))));
+            h('footer', {class: 'card-foot'}, rankedTable(context, `${label} in one period`, subject, entries))));
 }
 
 export const features = (context: Context): Promise<Node> => declared(context, 'feature_adoption', 'feature_users', 'Feature adoption', 'feature');

@@ -5,8 +5,9 @@ import {chart, Line} from '../chart';
 import {appPath, byPeriod, Context, load, metricOf} from '../context';
 import {Child, h, styled} from '../dom';
 import {number, period as periodText, signed} from '../format';
+import {flagsOf, loadNotes, notesList} from '../notes';
 import {card, csvOf, failed, infoButton, leafCode, named, nothing, noticeOf, table, tableBehind, valueCell} from '../parts';
-import type {Bounded, Insight, Insights, Row} from '../types';
+import type {Bounded, Insight, Insights, Note, Row} from '../types';
 
 const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 
@@ -52,7 +53,7 @@ function seasonBars(insight: Insight): Child {
             h('span', {}, lift(value))))));
 }
 
-async function insightCard(context: Context, all: Insights, insight: Insight): Promise<HTMLElement> {
+async function insightCard(context: Context, all: Insights, insight: Insight, notes: Note[]): Promise<HTMLElement> {
     const title = named(insight.metric), metric = metricOf(context, insight.metric);
     const loaded = metric ? await load(context, {label: title, path: `metrics/${insight.metric}`, intervals: metric.intervals, wanted: insight.interval, compare: false}) : null;
     const info = infoButton({title, definition: insight.definition, unit: insight.unit, zone: context.catalogue.time_zone, protection: insight.protection,
@@ -71,7 +72,7 @@ async function insightCard(context: Context, all: Insights, insight: Insight): P
     const readout = h('p', {class: 'readout', 'aria-live': 'polite'}, rest);
     return card({label: title, info, aside: h('span', {class: 'hint'}, `by ${insight.interval}`)}, trendText(insight), latestText(insight, all.alarm_score),
         periods.length > 0 && chart({label: `${title}, with forecast`, periods, interval: insight.interval, unit: insight.unit, metric: insight.metric, lines, height: 240, readout, rest,
-            marks: new Set(insight.anomalies.map(step => step.period))}),
+            marks: new Set(insight.anomalies.map(step => step.period)), flags: loaded ? flagsOf(context, loaded, notes) : []}),
         readout, legend(lines), seasonBars(insight),
         h('footer', {class: 'card-foot'}, tableBehind(title, () => h('div', {},
             insight.anomalies.length > 0 && table(`Anomalies of ${title}`, [
@@ -91,18 +92,19 @@ async function insightCard(context: Context, all: Insights, insight: Insight): P
 }
 
 export async function insights(context: Context): Promise<Node> {
-    let all: Insights;
+    let all: Insights, notes: Note[];
     try {
-        all = await api.get<Insights>(appPath(context, 'insights'));
+        [all, notes] = await Promise.all([api.get<Insights>(appPath(context, 'insights')), loadNotes(context)]);
     } catch (error) {
         return failed(error, context.again);
     }
     if (all.insights.length === 0)
         return nothing('No insights', 'The app releases none of the numbers that they are made of.');
-    const cards = await Promise.all(all.insights.map(insight => insightCard(context, all, centred(insight))));
+    const cards = await Promise.all(all.insights.map(insight => insightCard(context, all, centred(insight), notes)));
     context.downloads.push({label: 'Forecasts', name: `${context.catalogue.app}-forecast.csv`, text: () => csvOf(['metric', 'period', 'value', 'low', 'high'],
         all.insights.flatMap(insight => insight.forecast.map(step => [insight.metric, step.period, step.value, step.low, step.high])))});
     context.downloads.push({label: 'Anomalies', name: `${context.catalogue.app}-anomalies.csv`, text: () => csvOf(['metric', 'period', 'value', 'expected', 'score'],
         all.insights.flatMap(insight => insight.anomalies.map(step => [insight.metric, step.period, step.value, step.expected, step.score])))});
-    return h('div', {class: 'stack'}, cards, h('p', {class: 'hint method'}, all.method));
+    const flags = notes.filter(note => note.day >= context.range.from && note.day <= context.range.to).map(note => ({...note, index: -1}));
+    return h('div', {class: 'stack'}, cards, flags.length > 0 && h('div', {class: 'card'}, notesList(flags)), h('p', {class: 'hint method'}, all.method));
 }
