@@ -85,6 +85,7 @@ class Accounting(unittest.TestCase):
         """Late is what comes after the end of its day and the lateness; it is acknowledged, counted as late and nowhere."""
         strict = self.throng.add_app('punctual', lateness_minutes=0)
         patient = self.throng.add_app('patient', lateness_minutes=10080)
+        throng.clear_of_midnight()
         now = throng.now_ms()
         today = now - now % throng.DAY_MS
         body = {'source': throng.random_source(), 'events': [{'name': 'view', 'ts': ts, 'user': 'u'} for ts in

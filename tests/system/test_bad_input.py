@@ -130,8 +130,8 @@ class Answer:
         return json.loads(self.body)
 
 
-def read_answers(client, seconds=10):
-    """All answers on a connection until it is closed or silent; and whether it was closed."""
+def read_answers(client, seconds=10, most=None):
+    """All answers on a connection until it is closed or silent, or there are as many as `most`; and whether it was closed."""
     client.settimeout(seconds)
     text, closed = b'', True
     try:
@@ -140,10 +140,17 @@ def read_answers(client, seconds=10):
             if not piece:
                 break
             text += piece
+            if most and len(parse_answers(text)) >= most:
+                closed = False
+                break
     except socket.timeout:
         closed = False
     except OSError:
         pass
+    return parse_answers(text), closed
+
+
+def parse_answers(text):
     answers = []
     while text:
         head, _, rest = text.partition(b'\r\n\r\n')
@@ -154,7 +161,7 @@ def read_answers(client, seconds=10):
         length = int(headers.get('content-length', 0))
         answers.append(Answer(int(lines[0].split()[1]), headers, rest[:length]))
         text = rest[length:]
-    return answers, closed
+    return answers
 
 
 class BadInput(unittest.TestCase):
@@ -345,11 +352,12 @@ class BadInput(unittest.TestCase):
     def test_nothing_is_stored(self):
         """Of requests without a good event only counts of refusals arrive; a good one is counted once."""
         self.throng.wait_drained()
-        before, tally, refused = self.stored(), self.throng.tally('app'), self.refusals()
+        tally, refused = self.throng.tally('app'), self.refusals()
         events = [self.event(**changes) for changes, _, _ in FAULTY_EVENTS if changes != {'name': 'v' * 20000}]
         reasons = [reason for changes, reason, _ in FAULTY_EVENTS if changes != {'name': 'v' * 20000}]
         self.throng.kill('aggregate', signal.SIGSTOP) # so that nothing is taken out of the streams
         try:
+            before = self.stored()
             for _, body in NOT_JSON:
                 self.assertEqual(self.send(body).status, 400)
             for member, value, status, _ in ENVELOPE:
@@ -401,7 +409,7 @@ class BadInput(unittest.TestCase):
                 answer = self.send(self.body() if method == 'POST' else None, method=method, path=path)
                 self.check_problem(answer, 404, None, path[:60])
 
-    def raw(self, text, seconds=6, half_close=False):
+    def raw(self, text, seconds=20, half_close=False):
         with socket.create_connection(('127.0.0.1', self.throng.port)) as client:
             with contextlib.suppress(OSError): # the answer may come before all is sent
                 client.sendall(text)
@@ -537,7 +545,7 @@ class BadInput(unittest.TestCase):
                 client.sendall(self.head(length=60000) + body[:10])
                 clients.append(client)
             alive, slowest = list(clients), 0
-            while alive and time.monotonic() < started + 60:
+            while alive and time.monotonic() < started + 180:
                 for client in list(alive):
                     try:
                         client.send(b' ')
@@ -555,9 +563,9 @@ class BadInput(unittest.TestCase):
                 if not readable:
                     continue
                 time.sleep(0.1)
-            self.assertEqual(len(alive), 0, 'slow connections after 60 s')
+            self.assertEqual(len(alive), 0, 'slow connections after 180 s')
             self.assertGreater(time.monotonic() - started, 20) # they were not ended for something else
-            self.assertLess(slowest, 2)
+            self.assertLess(slowest, 15) # they live for longer
         finally:
             for client in clients:
                 client.close()
@@ -614,8 +622,8 @@ class BadInput(unittest.TestCase):
         try:
             for client in clients:
                 client.sendall(self.head(length=len(body)) + body[:60000])
-            most, until = 0, time.monotonic() + 2
-            while time.monotonic() < until:
+            most, started = 0, time.monotonic()
+            while time.monotonic() < started + 2 or (most <= BODY_BYTES // 2 and time.monotonic() < started + 30):
                 most = max(most, self.throng.metric('ingest', 'throng_body_bytes'))
             self.assertLessEqual(most, BODY_BYTES)
             self.assertGreater(most, BODY_BYTES // 2)
@@ -624,7 +632,7 @@ class BadInput(unittest.TestCase):
                 with contextlib.suppress(OSError):
                     client.sendall(body[60000:])
             for client in clients:
-                answers, _ = read_answers(client, 5 if not statuses else 0.5)
+                answers, _ = read_answers(client, 20, 1)
                 self.assertEqual(len(answers), 1)
                 statuses.append(answers[0].status)
                 if answers[0].status != 202:

@@ -89,6 +89,7 @@ FUNCTIONS = {
         'tell_key(text,bigint)')},
     'audit.place(bigint,uuid[],smallint[],bigint[],bytea[])': set(), # theirs
     'audit.prune(bigint,uuid)': {'throng_owner'}, # only what the log says will be
+    'audit.ingestion_told(date)': {'throng_state'}, # apps' names and days
     'audit.refuse_change()': set(), # triggers'
     'audit.refuse_rewrite()': set(),
     'audit.refuse_but_pruning()': set(),
@@ -329,7 +330,7 @@ class Grants(unittest.TestCase):
             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
             WHERE prosecdef AND nspname NOT IN ('pg_catalog', 'information_schema')""")
         self.assertEqual(sorted(rows), [(name, 'search_path=pg_catalog, pg_temp')
-            for name in ('audit.append(uuid,text,bytea)', 'audit.prune(bigint,uuid)',
+            for name in ('audit.append(uuid,text,bytea)', 'audit.ingestion_told(date)', 'audit.prune(bigint,uuid)',
                 'audit.publish(bigint,timestamp with time zone,bytea)', 'audit.recover(bigint,bytea[],smallint[],bigint[],bytea[])',
                 'audit.sequence(bigint,uuid[],smallint[],bigint[],bytea[])', 'audit.tell_key(text,bigint)', 'config.touch()',
                 'state.count_entities(integer,integer[],date,date)', 'subject.end_wal()',

@@ -407,6 +407,7 @@ class KeysAndRequests(unittest.TestCase):
         self.assertEqual(self.wait_notices(2, BORN, app=1)[1].request, again.bytes)
 
     def test_self_test(self):
+        throng.clear_of_midnight()
         node = self.node().start()
         status, answer, _ = node.admin('POST', '/v1/self-test')
         self.assertEqual((status, answer['ok'], answer['found']), (200, True, 0))

@@ -34,7 +34,8 @@ class Kill(unittest.TestCase):
             self.assertEqual((counted, late), (posts.events, 0), f'counted, late; duplicate: {duplicate}')
             self.assertGreaterEqual(duplicate, 0)
             self.assertEqual(installation.metric('aggregate', 'throng_entries_lost'), 0)
-            self.compare(installation, posts, calm, str(throng.datetime.date.fromtimestamp(yesterday / 1000)))
+            self.compare(installation, posts, calm, str(throng.datetime.datetime.fromtimestamp(yesterday / 1000,
+                throng.datetime.timezone.utc).date()))
 
     def play(self, installation, rng):
         """In each round one running process dies, in every fifth a second one with it. A supervisor that waits longer and

@@ -299,7 +299,7 @@ class Live(unittest.TestCase):
         throng.wait_for(lambda: sum(self.throng.tally('shop-test')) == 3, 20, 'the state of the twin')
         self.assertIn('state.person', self.rows_of(twin))
         # By itself: nothing tells the daemons but the clock.
-        self.throng.sql("""UPDATE config.app SET lives_until = now() + interval '3 seconds' WHERE app = %s""", (twin,))
+        self.throng.sql("""UPDATE config.app SET lives_until = now() + interval '8 seconds' WHERE app = %s""", (twin,))
         self.wait_status(key, 202)
         self.wait_status(key, 401)
         self.view(status=404)

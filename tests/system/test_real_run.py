@@ -67,7 +67,7 @@ class RealRun(unittest.TestCase):
 
     def stop_witness(self):
         self.witness.terminate()
-        self.assertEqual(self.witness.wait(10), 0)
+        self.assertEqual(self.witness.wait(60), 0)
 
     # --- what is asked of the installation ------------------------------------------------------------------------------------
 

@@ -192,7 +192,8 @@ class House:
         if daemon in ('ingest', 'aggregate'):
             settings |= {'THRONG_REDIS_HOST': redis_host, 'THRONG_REDIS_PORT': str(self.redis_port),
                 'THRONG_REDIS_TLS': 'true', 'THRONG_REDIS_TLS_CA': self.path(redis_ca + '.crt'),
-                'THRONG_REDIS_USER': daemon, 'THRONG_REDIS_PASSWORD': daemon + '-pw'}
+                'THRONG_REDIS_USER': daemon, 'THRONG_REDIS_PASSWORD': daemon + '-pw',
+                'THRONG_REDIS_TIMEOUT_MS': '5000'} # nobody starts again here what gave up while the machine was busy
         if daemon in ROLES:
             settings['THRONG_POSTGRES_CONNINFO'] = self.conninfo(ROLES[daemon], **postgres)
         return settings | {'ingest': {'THRONG_INGEST_LISTEN': f'{HOST}:{self.port}',

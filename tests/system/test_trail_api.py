@@ -5,6 +5,7 @@ People's receipts, and what health and metrics say of all that."""
 import base64
 import concurrent.futures
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -353,10 +354,22 @@ class Trail(Base):
             status, body, _ = self.throng.ask('/v1/requests/' + other, self.keys['erase'])
             self.assertEqual((status, json.loads(body)['type']), (404, 'urn:throng:problem:not_found'), other)
 
+    def asked_quickly(self, target, key, times):
+        """The statuses of the same request again and again on one connection: faster by far than a key's ration comes back."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.throng.admin_port, timeout=30)
+        statuses = []
+        for _ in range(times):
+            connection.request('GET', target, headers={'Authorization': f'Bearer {key}'})
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+        connection.close()
+        return statuses
+
     def test_receipts_are_limited_by_key(self):
         key, name = self.throng.cli('key', 'add', '--scope', 'erase').strip(), uuid.uuid4()
         throng.wait_for(lambda: self.throng.ask(f'/v1/requests/{name}', key)[0] == 404, 5, 'the new key')
-        seen = [self.throng.ask(f'/v1/requests/{name}', key)[0] for _ in range(200)]
+        seen = self.asked_quickly(f'/v1/requests/{name}', key, 200)
         self.assertEqual((set(seen), set(seen[:100])), ({404, 429}, {404}))
         status, _, headers = self.throng.ask(f'/v1/requests/{name}', key)
         while status != 429:
@@ -426,12 +439,11 @@ class Trail(Base):
         for target in ('/v1/audit/entries?limit=1', '/v1/audit/entries/0', '/v1/audit/proof?index=0', '/v1/audit/consistency?from=1',
                 '/log/checkpoint', '/log/vkey', '/log/tile/0/000', '/log/tile/entries/000'):
             self.get(target)
-        self.throng.kill('api', 15)
-        def recorded():
-            rows = self.throng.sql("SELECT convert_from(leaf, 'UTF8') FROM audit.outbox WHERE act = 'trail_read'")
-            return [leaf for leaf in (json.loads(row[0]) for row in rows) if leaf['actor']['id'] == key]
-        leaves = throng.wait_for(recorded, 20, 'the leaf of reads')
+        pid = self.throng.kill('api', 15)
+        throng.wait_for(lambda: not throng.is_alive(pid), 30, 'the end of throng-api')
         self.throng.wait_ready()
+        rows = self.throng.sql("SELECT convert_from(leaf, 'UTF8') FROM audit.outbox WHERE act = 'trail_read'")
+        leaves = [leaf for leaf in (json.loads(row[0]) for row in rows) if leaf['actor']['id'] == key]
         counts = {}
         for leaf in leaves:
             self.assertEqual(leaf['data']['reads'], sum(count for _, count in leaf['data']['counts']))

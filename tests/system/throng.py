@@ -34,6 +34,8 @@ SKIP = 77
 SHARDS = 16
 DAY_MS = 24 * 3600 * 1000
 KILLABLE = ('ingest', 'keyd', 'aggregate', 'release', 'api', 'audit', 'redis', 'postgres')
+PATIENCE = int(os.environ.get('THRONG_PATIENCE') or 3)  # how often the time that is enough on a quiet machine is waited
+CLAIMS = []  # sockets that hold the ports of this process against other tests
 
 
 class Failure(AssertionError):
@@ -101,14 +103,14 @@ def day_ms(text):
 
 
 def wait_for(condition, seconds=30, what='a condition', pause=0.05):
-    """The first true value of condition(), or Failure."""
-    until = time.monotonic() + seconds
+    """The first true value of condition(), or Failure; seconds are those of a quiet machine."""
+    until = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > until:
-            raise Failure(f'{what() if callable(what) else what} did not come within {seconds} s')
+            raise Failure(f'{what() if callable(what) else what} did not come within {seconds * PATIENCE} s')
         time.sleep(pause)
 
 
@@ -116,10 +118,27 @@ def random_source(rng=random):
     return ''.join(rng.choices(string.ascii_letters + string.digits, k=24))
 
 
+def clear_of_midnight(seconds=60):
+    """For what must happen within one day, UTC: if this one ends within so many seconds, let it end first."""
+    left = DAY_MS / 1000 - time.time() % (DAY_MS / 1000)
+    if left < seconds:
+        time.sleep(left + 1)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    """A free port of the loopback device that nothing else gets while this process lives, though its daemon is not there yet, or is
+    not there for a while. The kernel gives the ports from 32768 on to connections; of others, tests claim those they use."""
+    while True:
+        port, claim = random.SystemRandom().randrange(20000, 32768), socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f'\0throng-test-port-{port}')
+            with socket.socket() as probe:
+                probe.bind(('127.0.0.1', port))
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
+        return port
 
 
 def parent_of(pid):
@@ -306,7 +325,7 @@ class Throng:
         if self.supervisor.poll() is None:
             self.supervisor.send_signal(signal.SIGTERM)
         try:
-            status = self.supervisor.wait(seconds)
+            status = self.supervisor.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             status = 'timeout'
             self.supervisor.kill()
@@ -358,7 +377,7 @@ class Throng:
         """The document of a daemon's status socket, or None."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-                client.settimeout(2)
+                client.settimeout(10)
                 client.connect(os.path.join(self.data, 'run', daemon + '.status'))
                 return json.loads(b''.join(iter(lambda: client.recv(65536), b'')))
         except (OSError, ValueError):
@@ -480,7 +499,7 @@ class Throng:
             return file.read().strip()
 
     def database(self, role='superuser'):
-        connection = psycopg2.connect(self.conninfo(role), connect_timeout=10)
+        connection = psycopg2.connect(self.conninfo(role), connect_timeout=30)
         connection.autocommit = True
         return connection
 
@@ -529,7 +548,7 @@ class Throng:
 
     def wait_tally(self, name, total, seconds=60):
         """Wait until counted + duplicate + late is total, and a little longer for what must not come. The tally."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * PATIENCE
         tally = None
         while time.monotonic() < until:
             with contextlib.suppress(psycopg2.Error):
@@ -538,7 +557,7 @@ class Throng:
                     break
             time.sleep(0.1)
         else:
-            raise Failure(f'{name}: the tally is {tally} and not {total} in all after {seconds} s')
+            raise Failure(f'{name}: the tally is {tally} and not {total} in all after {seconds * PATIENCE} s')
         self.wait_drained()
         return self.tally(name)
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -41,16 +42,20 @@ static const char *in_directory(const char *name)
     return path;
 }
 
+/* A port nobody listens on, below those that the kernel gives to connections: nothing gets it before the server is there. */
 static int free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, size) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        abort();
-    close(fd);
-    return ntohs(address.sin_port);
+    for (;;) {
+        int number = 10000 + (int)randombytes_uniform(10000), fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0)
+            abort();
+        address.sin_port = htons((uint16_t)number);
+        bool free = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (free)
+            return number;
+    }
 }
 
 /* Two CAs; of the first: a server's certificate for 127.0.0.1, one for another name, one that has expired, a client's. */

@@ -98,13 +98,20 @@ static void kills_what_does_not_stop(void **state)
 {
     struct supervise *supervise = *state;
     pid_t pid = 0, *place = &pid;
-    struct supervise_service service = shell("trap '' TERM; while :; do sleep 1; done");
+    char folder[] = "/tmp/throng-supervise-XXXXXX", script[256];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(script, sizeof script, "trap '' TERM; : > %s/set; while :; do sleep 1; done", folder);
+    struct supervise_service service = shell(script);
     service.stop_ms = 300;
     assert_int_equal(supervise_start(supervise, &service, NULL), RESULT_OK);
     assert_int_equal(supervise_await(supervise, at_once, &place, 5000, NULL), RESULT_OK);
-    (void)usleep(200000); /* the trap is set */
+    (void)snprintf(script, sizeof script, "%s/set", folder);
+    for (int i = 0; i < 3000 && access(script, F_OK) != 0; i++)
+        (void)usleep(10000);
+    assert_int_equal(unlink(script), 0); /* the trap is set */
     assert_false(supervise_stop(supervise));
     assert_int_equal(kill(pid, 0), -1);
+    (void)rmdir(folder);
 }
 
 static void leaves_no_orphan(void **state)
