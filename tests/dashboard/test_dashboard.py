@@ -9,9 +9,11 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -88,6 +90,19 @@ class Dashboard(unittest.TestCase):
             cls.throng.cli('simulate', '--app', app, '--users', str(users), '--days', str(days), '--seed', '7')
         cls.admin, cls.reader, cls.operator = (cls.throng.cli('key', 'add', '--scope', scope).strip() for scope in ('admin', 'read:open', 'ops'))
         throng.wait_for(lambda: cls.throng.ask('/v1/apps', cls.operator)[0] == 403, 10, 'the keys')
+        cls.opt_out()
+
+    @classmethod
+    def opt_out(cls):
+        """Three events of somebody who asks not to be counted."""
+        key = cls.throng.cli('key', 'add', '--scope', 'ingest:empty').strip()
+        event = {'name': 'page_view', 'ts': int(time.time() * 1000), 'user': 'somebody'}
+        throng.wait_for(lambda: cls.throng.post({'events': [event]}, key, path='/v1/events?dry_run=1')[0] != 401, 10, 'the key to write by')
+        for headers in ({'Sec-GPC': '1'}, {'Sec-GPC': '1'}, {'DNT': '1'}):
+            status, answer, _ = cls.throng.post({'events': [event]}, key, headers)
+            assert (status, answer['dropped']) == (202, 1), (status, answer)
+        throng.wait_for(lambda: sum(float(value) for value in re.findall(r'throng_events_refused_total\{[^}]*reason="(?:gpc|dnt)"[^}]*\} (\S+)',
+            cls.throng.ask('/metrics/ops', cls.operator)[1].decode())) == 3, 10, 'what was dropped to be told')
 
     def drive(self, scenario, key=None, expected_errors=(), **given):
         base = f'http://127.0.0.1:{self.throng.admin_port}'
@@ -317,6 +332,7 @@ class Dashboard(unittest.TestCase):
         for guarantee in budget['plan']['guarantees'].values():
             self.assertIn(f"ε {guarantee['epsilon']:.1f}", found['text'])
         self.assertIn('Another app of the population', found['text'])
+        self.assertIn('Opt-outs 3 events dropped', found['text'])
 
     def test_pipeline(self):
         found = self.view('#/pipeline')

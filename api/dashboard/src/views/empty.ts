@@ -29,7 +29,8 @@ export function snippet(app: string): Child[] {
     return [h('ol', {class: 'steps'},
         h('li', {}, h('h3', {}, 'Make a test key'), h('p', {}, 'It may be seen by anybody, and what it writes is never released.'), copyable(`throng app key ${app} --test`, 'Command that makes a test key')),
         h('li', {}, h('h3', {}, 'Put the beacon on a page'), h('p', {}, 'Of an origin that the app lists. Under 1.5 KB, no cookie. The address is that of the public listener.'),
-            copyable(`<script async src="${server}/v1/beacon.js"\n        data-key="wk_test_…" data-user="u-123"></script>`, 'Beacon for a page')),
+            copyable(`<script async src="${server}/v1/beacon.js"\n        data-key="wk_test_…" data-user="u-123"></script>`, 'Beacon for a page'),
+            h('p', {class: 'hint'}, 'With the sources, engaged time and scroll depth that the app declares: ', h('code', {}, `throng app snippet ${app}`), ' prints the tag.')),
         h('li', {}, h('h3', {}, 'Or send an event from a backend'), copyable(`curl ${server}/v1/events -H 'Authorization: Bearer wk_test_…' \\\n     -H 'Content-Type: application/json' \\\n     -d '{"events":[{"name":"page_view","ts":'$(date +%s000)',"user":"u-123"}]}'`, 'An event by curl')))];
 }
 

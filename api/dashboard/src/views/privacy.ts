@@ -98,6 +98,13 @@ function checkpointFact(context: Context, checkpoint: string | api.Problem, samp
     at !== null && at > 0 && h('p', {class: 'hint'}, `signed ${moment(new Date(at * 1000).toISOString(), context.catalogue.time_zone)}, ${ago(Date.now() - at * 1000)} ago`));
 }
 
+// Of all apps. Who opts out in the beacon sends nothing, and cannot be counted.
+function optOutFact(samples: Sample[] | api.Problem): Child {
+    const dropped = is(samples) ? null : ['gpc', 'dnt', 'consent'].reduce((total, reason) => total + (sum(samples, 'throng_events_refused_total', {reason}) ?? 0), 0);
+    return fact('Opt-outs', is(samples) ? unread(samples, 'ops') : h('p', {}, `${plain(dropped ?? 0)} events dropped, unread, since the daemons started`),
+        h('p', {class: 'hint'}, 'They came with Global Privacy Control or Do Not Track, or without the consent that their app asks for. Browsers whose beacon knows of an opt-out send nothing: nobody can count them.'));
+}
+
 // Sums of values have thresholds of their counts, in units that say nothing here.
 const counted = (numbers: {shown_from: number | null}[]) => numbers.filter(entry => entry.shown_from !== null);
 
@@ -118,6 +125,6 @@ export async function privacy(context: Context): Promise<Node> {
                 {label: 'Numbers', cell: (family: typeof latest.families[0]) => sentence(family.text)}, {label: 'Status', cell: family => titleOf(family.status)},
                 {label: 'Releases', number: true, cell: family => plain(family.releases)}, {label: 'Refused', number: true, cell: family => plain(family.refused)}], latest.families))),
         plan(budget), refusals(budget),
-        card({label: 'What can be checked'}, h('div', {class: 'facts-grid'}, keysFact(context, health, samples), selfTestFact(health, samples), checkpointFact(context, checkpoint, samples)),
+        card({label: 'What can be checked'}, h('div', {class: 'facts-grid'}, keysFact(context, health, samples), selfTestFact(health, samples), checkpointFact(context, checkpoint, samples), optOutFact(samples)),
             h('p', {class: 'hint'}, 'Every number of this page names its leaf in the audit log. ', h('code', {}, 'throng-verify'), ' checks the log, and that the numbers are its, without asking this server.')));
 }
