@@ -159,7 +159,7 @@ static void start(struct rig *rig, const char *directory)
 static void stop(struct rig *rig, const char *directory)
 {
     char path[96];
-    static const char *const names[] = {"keys", "catalogue.json", "leak"};
+    static const char *const names[] = {"keys", "catalogue.json", "leak", "told"};
     selftest_free(rig->selftest);
     notices_close(rig->notices);
     mirror_free(rig->mirror);
