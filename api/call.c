@@ -25,8 +25,10 @@ struct db *call_db(struct call *call, struct failure *why)
     if (!db_was_reconnected(db))
         return db;
     /* It may have been restored: its editions say nothing of what was read before. */
-    if (service->kept != NULL)
+    if (service->kept != NULL) {
         kept_clear(service->kept);
+        metrics_set(METRIC_ANSWERS_BYTES, 0);
+    }
     if (db_script(db, session, why) == RESULT_OK)
         return db;
     db_disconnect(db);

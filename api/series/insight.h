@@ -4,8 +4,9 @@
  * from, and a bounded scale (S. Gelper, R. Fried, C. Croux: Robust Forecasting with Exponential and Holt-Winters Smoothing,
  * Journal of Forecasting 29, 2010), so that one odd day neither becomes the new level nor hides the next; a damped trend
  * (E. S. Gardner, E. McKenzie: Forecasting Trends in Time Series, Management Science 31, 1985), so that a crowd whose first days
- * were unlike all others is not expected to go on as it began; forecast variances as in R. J. Hyndman, A. B. Koehler, J. K. Ord, R. D. Snyder: Prediction Intervals for Exponential Smoothing Using Two New Classes of
- * State Space Models, Journal of Forecasting 24, 2005 (class 1).
+ * were unlike all others is not expected to go on as it began; forecast variances as in R. J. Hyndman, A. B. Koehler, J. K. Ord,
+ * R. D. Snyder: Prediction Intervals for Exponential Smoothing Using Two New Classes of State Space Models, Journal of Forecasting 24,
+ * 2005 (class 1).
  *
  * A number is out of the ordinary by its distance from what was expected before it came, in standard deviations of two things
  * together: the noise it was released with, and how far such numbers used to lie off for other reasons. So a small audience,

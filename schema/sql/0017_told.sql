@@ -10,7 +10,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UNION ALL
     SELECT e.tenant, (convert_from(o.leaf, 'UTF8')::jsonb->'data'->>'day')::date
     FROM audit.entry AS e JOIN audit.outbox AS o USING (id)
-    WHERE e.act = 'ingestion' AND e.at >= since::timestamp AT TIME ZONE 'UTC'
+    WHERE e.act = 'ingestion' AND e.at >= since::timestamp AT TIME ZONE 'UTC' AND o.leaf IS NOT NULL -- not pruned
 $$;
 REVOKE ALL ON FUNCTION audit.ingestion_told(date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit.ingestion_told(date) TO throng_state;

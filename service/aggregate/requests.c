@@ -412,7 +412,7 @@ static enum result record_all(const struct batch *batch, struct failure *why)
     return result;
 }
 
-/* Take the people's names from rows of (place from 1, name), ascending. */
+/* Take the people's names from rows of (place from 0, name), ascending. */
 static void take_names(const PGresult *rows, struct person *people)
 {
     int count = PQntuples(rows);

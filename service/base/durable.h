@@ -4,7 +4,8 @@
  * Sees:     bytes.
  * Uses:     libc.
  * Threads:  any, but one at a time for one file.
- * Failure:  false, and errno says why; what had the name has it still.
+ * Failure:  false, and errno says why. What had the name has it still, unless it was durable_sync that failed: then the new one has
+ *           it, which may not outlive a power loss.
  */
 #ifndef THRONG_BASE_DURABLE_H
 #define THRONG_BASE_DURABLE_H

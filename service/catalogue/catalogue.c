@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/base/durable.h"
 #include "service/catalogue/definition.h"
 #include "service/catalogue/shape.h"
 
@@ -457,48 +458,14 @@ static enum result system_failure(struct failure *why, const char *what)
     return RESULT_FAILED;
 }
 
-static bool write_whole(int file, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t wrote = write(file, bytes, length);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return false;
-        bytes += wrote;
-        length -= (size_t)wrote;
-    }
-    return true;
-}
-
-static enum result write_file(const char *path, const char *bytes, size_t length, struct failure *why)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0)
-        return system_failure(why, "cannot create the temporary file");
-    enum result result = RESULT_OK;
-    if (fchmod(file, 0600) != 0 || !write_whole(file, bytes, length) || fsync(file) != 0)
-        result = system_failure(why, "cannot write the temporary file");
-    if (close(file) != 0 && result == RESULT_OK)
-        result = system_failure(why, "cannot close the temporary file");
-    return result;
-}
-
 /* Make a rename in path's directory durable. */
-static enum result sync_directory(const char *path, struct failure *why)
+static bool sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    if (folder == NULL)
-        return no_memory(why);
-    int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = folder != NULL && durable_sync(folder);
     free(folder);
-    if (directory < 0)
-        return system_failure(why, "cannot open the directory");
-    int wrong = fsync(directory);
-    enum result result = wrong == 0 ? RESULT_OK : system_failure(why, "cannot sync the directory");
-    close(directory);
-    return result;
+    return synced;
 }
 
 enum result catalogue_store_copy(const char *path, const char *json, size_t length, struct failure *why)
@@ -508,15 +475,9 @@ enum result catalogue_store_copy(const char *path, const char *json, size_t leng
     if (temporary == NULL)
         return no_memory(why);
     (void)snprintf(temporary, size, "%s.new", path);
-    enum result result = write_file(temporary, json, length, why);
-    if (result == RESULT_OK && rename(temporary, path) != 0)
-        result = system_failure(why, "cannot rename the temporary file");
-    if (result == RESULT_OK)
-        result = sync_directory(path, why);
-    else
-        (void)unlink(temporary);
+    bool stored = durable_put(temporary, path, json, length) && sync_folder(path);
     free(temporary);
-    return result;
+    return stored ? RESULT_OK : system_failure(why, "cannot be written");
 }
 
 static enum result read_whole(int file, char *bytes, size_t length, struct failure *why)

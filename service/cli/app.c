@@ -716,6 +716,11 @@ static int find_and_print_snippet(struct command_context *context, const char *n
     return result == RESULT_OK ? 0 : command_fail("app", &why);
 }
 
+static bool has_both_quotes(const char *value)
+{
+    return value != NULL && strchr(value, '"') != NULL && strchr(value, '\'') != NULL;
+}
+
 static int snippet(struct command_context *context, int argc, char **argv)
 {
     const struct config *config = &context->config;
@@ -733,6 +738,8 @@ static int snippet(struct command_context *context, int argc, char **argv)
         return command_usage("app", "snippet needs the app's name");
     if (made.url != NULL && strncmp(made.url, "https://", 8) != 0 && strncmp(made.url, "http://", 7) != 0)
         return command_usage("app", "--url is where pages reach throng-ingest, as https://stats.example.org");
+    if (has_both_quotes(made.user) || has_both_quotes(made.nonce))
+        return command_usage("app", "--user and --nonce stand in quotes: use one kind of them inside, \" or '");
     if (made.beacon[0] == '\0')
         return command_usage("app", "the script for pages is not served: ingest.beacon_path is empty");
     (void)snprintf(address, sizeof address, "http://%s", config->ingest_listen);

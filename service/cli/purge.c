@@ -39,7 +39,7 @@ static void print_outcome(const struct orders_purge *order, const struct purging
     if (progress->shards > 0)
         (void)printf("shards   %" PRId64 " of %" PRId64 " deleted\n", progress->purged, progress->shards);
     if (progress->others > 0)
-        (void)printf("others   %" PRId64 " ingest nodes beside this machine's go on (`throng node list`): give the order on theirs too\n",
+        (void)printf("others   ingest nodes that go on beside this machine's: %" PRId64 " (`throng node list`); give the order there too\n",
             progress->others);
     (void)puts(progress->done ? "done" : "not done yet: `throng up` goes on by itself, or `throng purge --resume`");
 }

@@ -102,8 +102,8 @@ static enum result tell(struct command_context *context, const struct orders_pur
     return result;
 }
 
-/* How many ingest nodes are announced beside this machine's. */
-static enum result count_others(struct db *db, int64_t *others, struct failure *why)
+/* How many ingest nodes are announced beside this machine's, which is one of them if it answered. */
+static enum result count_others(struct db *db, bool answered, int64_t *others, struct failure *why)
 {
     struct nodes_row *nodes = NULL;
     size_t count = 0;
@@ -111,7 +111,7 @@ static enum result count_others(struct db *db, int64_t *others, struct failure *
     enum result result = nodes_list(db, &nodes, &count, why);
     for (size_t i = 0; result == RESULT_OK && i < count; i++)
         live += nodes[i].ended || nodes[i].retired ? 0 : 1;
-    *others = live > 1 ? live - 1 : 0;
+    *others = live > 0 && answered ? live - 1 : live;
     free(nodes);
     return result;
 }
@@ -131,7 +131,7 @@ static enum result look_at(struct db *db, const struct orders_purge *order, stru
     *out = (struct purging_progress){.shards = db_get_int4(rows, 0, 0), .purged = db_get_int8(rows, 0, 1),
         .done = db_get_bool(rows, 0, 2)};
     PQclear(rows);
-    return count_others(db, &out->others, why);
+    return count_others(db, order->told, &out->others, why);
 }
 
 /* A connection, or NULL: then why says what is away. */

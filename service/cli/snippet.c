@@ -31,6 +31,13 @@ static void put_attribute(FILE *file, const char *name, const char *value)
     fputc(quote, file);
 }
 
+/* As it is: an expression of a template is no text of HTML yet. */
+static void put_verbatim(FILE *file, const char *name, const char *value)
+{
+    char quote = strchr(value, '"') == NULL ? '"' : '\'';
+    fprintf(file, " %s=%c%s%c", name, quote, value, quote);
+}
+
 static void put_address(FILE *file, const char *name, const char *url, const char *path)
 {
     char address[2048];
@@ -215,7 +222,7 @@ void snippet_print(FILE *file, const struct snippet *snippet)
 {
     fputs("<script async", file);
     if (snippet->nonce != NULL)
-        put_attribute(file, "nonce", snippet->nonce);
+        put_verbatim(file, "nonce", snippet->nonce);
     put_address(file, "src", snippet->url, snippet->beacon);
     if (snippet->integrity != NULL) {
         put_attribute(file, "integrity", snippet->integrity);
@@ -223,7 +230,7 @@ void snippet_print(FILE *file, const struct snippet *snippet)
     }
     put_attribute(file, "data-key", snippet->key == NULL ? "wk_…" : snippet->key);
     if (snippet->user != NULL)
-        put_attribute(file, "data-user", snippet->user);
+        put_verbatim(file, "data-user", snippet->user);
     if (!is_beside(snippet->beacon, snippet->events))
         put_address(file, "data-events", snippet->url, snippet->events);
     put_view(file, snippet->app);

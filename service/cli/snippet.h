@@ -21,7 +21,8 @@ struct snippet {
     const char *url;                /* where pages reach ingest: "https://stats.example.org"; a slash at its end is dropped */
     const char *beacon, *events;    /* paths there */
     const char *key;                /* NULL: "wk_…" stands in its place */
-    const char *user, *nonce;       /* values of their attributes, an expression of the page's templates say; NULL: none */
+    const char *user, *nonce;       /* values of their attributes, written as they are, an expression of the page's
+                                     * templates say: not with both kinds of quotes; NULL: none */
     const char *integrity;          /* "sha384-…" and perhaps an end of line; NULL: none */
 };
 

@@ -4,7 +4,7 @@
  * Sees:     what the caller keeps: commitments, ids of apps and orders, sealed keys. Nothing of a person.
  * Uses:     libc, service/base/durable.
  * Threads:  any, but one at a time for one name.
- * Failure:  RESULT_FAILED (the disk; the file is as it was), RESULT_NOT_FOUND, RESULT_CORRUPT (longer than it may be).
+ * Failure:  RESULT_FAILED (the disk; the file is as it was, or new but not durable), RESULT_NOT_FOUND, RESULT_CORRUPT (longer than it may be).
  */
 #ifndef THRONG_INGEST_KEEP_H
 #define THRONG_INGEST_KEEP_H

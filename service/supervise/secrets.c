@@ -7,50 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/base/durable.h"
+
 #define PATH_BYTES 512
-
-static enum result write_file(const char *path, const char *text, struct failure *why)
-{
-    (void)unlink(path); /* what a killed process left, of another user perhaps */
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        failure_set(why, "secrets", "cannot make a file: %s", strerror(errno));
-        return RESULT_FAILED;
-    }
-    size_t length = strlen(text);
-    int failed = write(fd, text, length) != (ssize_t)length || fsync(fd) != 0;
-    failed |= close(fd) != 0;
-    if (failed) {
-        failure_set(why, "secrets", "cannot write a file: %s", strerror(errno));
-        return RESULT_FAILED;
-    }
-    return RESULT_OK;
-}
-
-/* A rename lasts once its directory does. */
-static void sync_directory(const char *directory)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    (void)close(fd);
-}
 
 enum result secrets_write(const char *directory, const char *name, const char *text, struct failure *why)
 {
     char path[PATH_BYTES], fresh[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
     (void)snprintf(fresh, sizeof fresh, "%s/.%s.new", directory, name);
-    enum result result = write_file(fresh, text, why);
-    if (result != RESULT_OK)
-        return result;
-    if (rename(fresh, path) != 0) {
-        failure_set(why, name, "cannot put the file in place: %s", strerror(errno));
-        return RESULT_FAILED;
-    }
-    sync_directory(directory);
-    return RESULT_OK;
+    (void)unlink(fresh); /* what a killed process left, of another user perhaps */
+    if (durable_put(fresh, path, text, strlen(text)) && durable_sync(directory))
+        return RESULT_OK;
+    failure_set(why, name, "cannot write the file: %s", strerror(errno));
+    return RESULT_FAILED;
 }
 
 enum result secrets_make(const char *directory, const char *name, struct failure *why)

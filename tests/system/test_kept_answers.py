@@ -223,7 +223,13 @@ class KeptAnswers(unittest.TestCase):
     def days(self):
         return len(rows_of(self.throng.ask('/v1/apps/grown/metrics/active_users?interval=day', self.keys['read'])[1]))
 
-    def watch(self, asked, ended):
+    def watch(self, asked, ended, broken):
+        try:
+            self.watch_all(asked, ended)
+        except Exception as error:  # told by the thread that waits
+            broken.append(repr(error))
+
+    def watch_all(self, asked, ended):
         """Pairs of what was committed before it was asked for, and what was answered, twice."""
         connection = self.throng.database('throng_read')
         cursor = connection.cursor()
@@ -240,8 +246,8 @@ class KeptAnswers(unittest.TestCase):
         self.throng.cli('app', 'add', self.write(definition('grown')))
         self.throng.cli('import', '--app', 'grown', '--format', 'jsonl', '--map', 'name=event', self.throng.folder + '/history.jsonl')
         self.assertEqual(self.days(), 0)
-        asked, ended = [], threading.Event()
-        threads = [threading.Thread(target=self.watch, args=(asked, ended)) for _ in range(3)]
+        asked, ended, broken = [], threading.Event(), []
+        threads = [threading.Thread(target=self.watch, args=(asked, ended, broken)) for _ in range(3)]
         for thread in threads:
             thread.start()
         try:
@@ -253,6 +259,7 @@ class KeptAnswers(unittest.TestCase):
             ended.set()
             for thread in threads:
                 thread.join()
+        self.assertEqual(broken, [])
         self.assertEqual([one for one in asked if not one[0] <= one[1] <= one[2] <= DAYS], [])
         self.assertGreater(len({one[1] for one in asked}), 1)
 

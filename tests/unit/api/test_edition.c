@@ -1,4 +1,4 @@
-/* The edition moves with each thing that answers are made of, for a reader who sees it and for no other, and with nothing else. */
+/* The edition moves with each thing that answers are made of, for a reader who sees it and for no other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

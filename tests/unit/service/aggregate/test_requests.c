@@ -772,6 +772,11 @@ static void a_restored_database_tells_no_day_twice(void **unused)
     check(caretaker_tell_days(bed.state, bed.shard.directory, day + 3, &why), &why);
     check(caretaker_tell_days(bed.state, bed.shard.directory, day + 3, &why), &why);
     expect(told, "2026-03-01\n2026-03-02\n");
+    /* A leaf without its body holds nothing up. */
+    cluster_sql("UPDATE audit.pruned SET below = 256; UPDATE audit.outbox SET leaf = NULL WHERE id IN (SELECT id FROM audit.entry);"
+                "INSERT INTO state.tally SELECT 0, app, '2026-03-03', 7, 0, 0 FROM config.app");
+    check(caretaker_tell_days(bed.state, bed.shard.directory, day + 4, &why), &why);
+    expect(told, "2026-03-02\n2026-03-03\n");
 }
 
 int main(void)

@@ -140,12 +140,12 @@ static void test_options(void **state)
     make(VIEW, ",\"origins\":[\"https://shop.example\"],\"anonymous_visitors\":true", &made);
     made.snippet.url = "https://stats.example.org/";
     made.snippet.beacon = "/b.js";
-    made.snippet.nonce = "{{ nonce }}";
-    made.snippet.user = "{{ user[\"id\"] & 'more' }}";
+    made.snippet.nonce = "<?= $nonce ?>";
+    made.snippet.user = "<%= user[\"id\"] && \"more\" %>";
     made.snippet.key = NULL;
     made.snippet.integrity = "sha384-abc\n";
-    check_tag(&made, "<script async nonce=\"{{ nonce }}\" src=\"https://stats.example.org/b.js\" integrity=\"sha384-abc\" "
-        "crossorigin=\"anonymous\" data-key=\"wk_…\" data-user='{{ user[\"id\"] &amp; &#39;more&#39; }}' "
+    check_tag(&made, "<script async nonce=\"<?= $nonce ?>\" src=\"https://stats.example.org/b.js\" integrity=\"sha384-abc\" "
+        "crossorigin=\"anonymous\" data-key=\"wk_…\" data-user='<%= user[\"id\"] && \"more\" %>' "
         "data-events=\"https://stats.example.org/v1/events\"" END);
     check_remarks(&made, 1, "throng app key shop");
     made.snippet.key = "wk_1";

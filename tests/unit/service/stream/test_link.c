@@ -10,9 +10,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -24,6 +22,7 @@
 #include "service/base/clock.h"
 #include "service/base/metrics.h"
 #include "service/stream/link.h"
+#include "tests/unit/port.h"
 
 #define TIMEOUT_MS 3000
 #define PATH_BYTES 128
@@ -40,22 +39,6 @@ static const char *in_directory(const char *name)
     char *path = paths[turn++ % 8];
     snprintf(path, PATH_BYTES, "%s/%s", directory, name);
     return path;
-}
-
-/* A port nobody listens on, below those that the kernel gives to connections: nothing gets it before the server is there. */
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    for (;;) {
-        int number = 10000 + (int)randombytes_uniform(10000), fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (fd < 0)
-            abort();
-        address.sin_port = htons((uint16_t)number);
-        bool free = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-        close(fd);
-        if (free)
-            return number;
-    }
 }
 
 /* Two CAs; of the first: a server's certificate for 127.0.0.1, one for another name, one that has expired, a client's. */
@@ -328,8 +311,8 @@ static int start(void **state)
     (void)state;
     signal(SIGPIPE, SIG_IGN);
     strcpy(directory, "/tmp/throng-link-XXXXXX");
-    plain_port = free_port();
-    tls_port = free_port();
+    plain_port = port_claim();
+    tls_port = port_claim();
     return mkdtemp(directory) != NULL && make_certificates() ? 0 : -1;
 }
 

@@ -11,11 +11,9 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +26,7 @@
 #include "schema/limits.h"
 #include "service/base/clock.h"
 #include "service/stream/stream.h"
+#include "tests/unit/port.h"
 
 #define TIMEOUT_MS 400
 
@@ -44,22 +43,6 @@ static const char acl[] =
     "user aggregate on >aggregate-pw -@all +xread +xrange +xtrim +xlen +xadd +hset +hget +hdel +hgetall +time +ping +auth "
     "+config|get +info +bgrewriteaof +bgsave "
     "%RW~throng:{*} %RW~throng:{*}:marks %RW~throng:catalogue %W~throng:dead\n";
-
-/* A port nobody listens on, below those that the kernel gives to connections: nothing gets it before the server is there. */
-static int free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    for (;;) {
-        int number = 10000 + (int)randombytes_uniform(10000), fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (fd < 0)
-            abort();
-        address.sin_port = htons((uint16_t)number);
-        bool free = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-        close(fd);
-        if (free)
-            return number;
-    }
-}
 
 /* A connection as the user root, or NULL. */
 static redisContext *root_connect(void)
@@ -145,7 +128,7 @@ static int start(void **state)
         return -1;
     snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
     snprintf(proxy_path, sizeof proxy_path, "%s/proxy.sock", directory);
-    port = free_port();
+    port = port_claim();
     char config[96];
     snprintf(config, sizeof config, "%s/redis.conf", directory);
     FILE *file = fopen(config, "w");
@@ -698,7 +681,7 @@ static void test_tcp(void **state)
     struct stream_append entry = packet(1, "x");
     assert_ok(stream_add(in, &entry, 1, &why), &why);
     stream_free(in);
-    config.redis_port = free_port();
+    config.redis_port = port_claim();
     in = stream_new(&config);
     assert_int_equal(stream_connect(in, &why), RESULT_UNAVAILABLE);
     stream_free(in);
