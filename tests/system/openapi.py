@@ -1,5 +1,6 @@
 """Requests and answers held against api/openapi.yaml: the operation must be described, its parameters and its answer's
 status, headers, media type and body must be as the description says. Nothing that the description does not name passes."""
+import gzip
 import json
 import os
 import re
@@ -74,6 +75,8 @@ class Description:
             raise throng.Failure(f'headers that are not described: {strange}')
 
     def check_body(self, content, body, headers):
+        if body and headers.get('Content-Encoding') == 'gzip':
+            body = gzip.decompress(body)
         media = headers.get('Content-Type', '').split(';')[0].strip()
         if not content:
             if body:
