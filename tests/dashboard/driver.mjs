@@ -13,8 +13,8 @@ const errors = [], addresses = [], strangers = [];
 let transferred = 0;
 
 // A page of its own context; what goes wrong on it and what it asks for is noted.
-async function open({theme = 'light', width = 1280, height = 900, key = given.key, headers = {}} = {}) {
-    const context = await browser.newContext({viewport: {width, height}, colorScheme: theme, acceptDownloads: true, extraHTTPHeaders: headers});
+async function open({theme = 'light', width = 1280, height = 900, key = given.key, headers = {}, scale = 1} = {}) {
+    const context = await browser.newContext({viewport: {width, height}, deviceScaleFactor: scale, colorScheme: theme, acceptDownloads: true, extraHTTPHeaders: headers});
     context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(() => {
         window.violations = [];
@@ -302,6 +302,17 @@ const scenarios = {
             await page.context().close();
         }
         return {firsts, ranges};
+    },
+    // For the repository: see screenshots. height 0: all of the page.
+    async pictures() {
+        for (const {file, fragment, theme, width, height, scale} of given.pictures) {
+            const page = await open({theme, width, height: height || 900, scale});
+            await visit(page, fragment);
+            await page.evaluate(() => document.fonts.ready);
+            await still(page);
+            await page.screenshot({path: file, fullPage: height === 0});
+            await page.context().close();
+        }
     },
     // Times, to be told and not to be held to: of the first view and of changes of the range; and what the first one transfers.
     async pace() {
