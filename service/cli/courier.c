@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "service/base/durable.h"
 #include "service/cli/trees.h"
 
 #define PATH_BYTES 4096
@@ -57,20 +58,6 @@ static enum result run(char *const *arguments, int input, bool quiet, struct fai
 
 /* --- files --------------------------------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t wrote = write(fd, bytes, length);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return false;
-        bytes += wrote;
-        length -= (size_t)wrote;
-    }
-    return true;
-}
-
 static enum result unwritable(const char *field, struct failure *why)
 {
     failure_set(why, field, "cannot be written: %s", strerror(errno));
@@ -88,7 +75,7 @@ static enum result replace(const char *path, const char *bytes, size_t length, s
     int fd = mkostemp(beside, O_CLOEXEC);
     if (fd < 0)
         return unwritable("--out", why);
-    bool good = write_all(fd, bytes, length) && fchmod(fd, 0644) == 0;
+    bool good = durable_write(fd, bytes, length) && fchmod(fd, 0644) == 0;
     good = close(fd) == 0 && good;
     if (good && rename(beside, path) == 0)
         return RESULT_OK;
@@ -108,7 +95,7 @@ enum result courier_write(const char *path, const char *bytes, size_t length, st
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return unwritable("--out", why);
-    bool good = write_all(fd, bytes, length);
+    bool good = durable_write(fd, bytes, length);
     return close(fd) == 0 && good ? RESULT_OK : unwritable("--out", why);
 }
 

@@ -3,7 +3,7 @@
  * without a shell.
  *
  * Sees:     a page; an address, which goes to sendmail and nowhere else.
- * Uses:     libc, libsodium (base64), service/cli/trees.
+ * Uses:     libc, libsodium (base64), service/base/durable, service/cli/trees.
  * Threads:  one; waits for the program that it runs.
  * Failure:  RESULT_NOT_FOUND if the program is not there, RESULT_FAILED; no half-written file is left.
  */
